@@ -1,0 +1,73 @@
+//! The half of the flow that needs no network: trace → classifiers → merge → outcome.
+
+use crate::jury::Jury;
+use crate::merge::merge;
+use crate::model::{Abstention, Evidence, Expect, InputHash, Opinion, Outcome, Trace, VerdictLine};
+use crate::redact::Redactor;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// What an outcome is made of, beside the trace.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// The input, where it is known: hashed and masked.
+    pub input: Option<&'a Map<String, Value>>,
+    /// What is expected.
+    pub expect: Option<&'a Expect>,
+}
+
+/// Fills `outcome` with what the trace says and, where the execution failed, why. A session that failed without a trace has
+/// nothing to judge by: it is UNKNOWN, and no classifier is asked.
+pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, mut outcome: Outcome) -> Outcome {
+    outcome.session_id = Some(trace.session.clone());
+    outcome.status = Some(trace.status.clone());
+    if trace.status.is_failed() {
+        let trace = Arc::new(trace);
+        let hearing = if trace.steps.is_empty() { jury.excused(&Abstention::NoTrace) } else { jury.hear(&trace).await };
+        outcome.abstained = hearing.abstained;
+        outcome.fault = trace.fault().cloned();
+        let merged = merge(hearing.opinions);
+        let best = merged.ranked.first().map(|opinion| &opinion.verdict);
+        if let Some(step) = best.and_then(|v| v.failing_step).or_else(|| trace.failing_step()).and_then(|i| trace.steps.get(i)) {
+            outcome.failing_step_id = Some(step.id.clone());
+            outcome.failing_step_name.clone_from(&step.name);
+            outcome.failing_step_timestamp.clone_from(&step.timestamp);
+        }
+        outcome.reason = best.and_then(|v| v.reason.clone());
+        outcome.classification = Some(merged.classification);
+        outcome.confidence = Some(merged.confidence);
+        outcome.verdicts = merged.ranked.into_iter().filter_map(|opinion| line(jury, opinion)).collect();
+    }
+    finish(outcome, asked)
+}
+
+/// The last touch on every outcome: masked, and compared with what was expected.
+#[must_use]
+pub fn finish(mut outcome: Outcome, asked: Asked<'_>) -> Outcome {
+    if let Some(expect) = asked.expect {
+        outcome.mismatch = expect.mismatches(&outcome);
+        outcome.expected = Some(outcome.mismatch.is_empty());
+    }
+    if let Some(input) = asked.input {
+        outcome.input_hash = Some(InputHash::of(input));
+        Redactor::new(input).outcome(&mut outcome);
+    }
+    outcome
+}
+
+fn line(jury: &Jury, opinion: Opinion) -> Option<VerdictLine> {
+    let identity = jury.identity(opinion.juror)?;
+    let verdict = opinion.verdict;
+    let evidence = verdict.evidence.into_iter().map(|e| Evidence { location: e.location, start: e.start, end: e.end, text: e.text });
+    Some(VerdictLine {
+        plugin: opinion.classifier,
+        version: identity.version.clone(),
+        digest: identity.digest,
+        classification: verdict.classification,
+        confidence: verdict.confidence,
+        reason: verdict.reason,
+        rule: verdict.rule,
+        explanation: verdict.explanation,
+        evidence: evidence.collect(),
+    })
+}

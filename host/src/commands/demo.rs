@@ -1,0 +1,76 @@
+//! `tracejury demo`: the main job against the built-in simulator and its webhook sink. Everything but the address is what `run`
+//! does.
+
+use super::plugins_in;
+use super::run::{assemble, drive, notes};
+use crate::cli::DemoArgs;
+use crate::config::{self, Settings};
+use crate::exit::{Exit, Failure};
+use crate::model::Secret;
+use crate::report;
+use crate::simulator::{self, Script};
+use crate::vectors;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+/// The defaults that a demo is in too much of a hurry for: the simulated sessions take a tenth of a second.
+const HURRY: &str = "[api]\npoll_first_ms = 50\npoll_max_ms = 250\ndeadline_ms = 2500\nconcurrency = 24\n";
+/// A secret that is none, so that signed deliveries can be looked at.
+const WEBHOOK_SECRET: &str = "whsec_dHJhY2VqdXJ5LWRlbW8tc2VjcmV0LTAwMDE=";
+
+pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
+    let broken = |what: String| Failure::new(Exit::CouldNotRun, what, "check that the folder for temporary files can be written");
+    let dir = std::env::temp_dir().join(format!("tracejury-demo-{}", uuid::Uuid::new_v4().simple()));
+    create_private(&dir).map_err(|e| broken(format!("{}: {e}", dir.display())))?;
+    let deliveries = dir.join("deliveries.jsonl");
+
+    let script = Script::built_in().map_err(broken)?;
+    let client = script.client.clone();
+    let vectors = vectors::parse("the demo's vectors", &script.vectors().to_string())
+        .map_err(|problems| broken(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let simulator = simulator::start(loopback, script, Some(deliveries.clone()))
+        .await
+        .map_err(|e| broken(format!("the simulator cannot listen: {e}")))?;
+
+    let mut settings = hurried(&dir)?;
+    settings.api.base_url = simulator.url.clone();
+    settings.api.client_id = client.id;
+    settings.api.client_secret = client.secret;
+    settings.webhook.url = simulator.webhook;
+    settings.webhook.secret = Secret::new(WEBHOOK_SECRET.to_owned());
+    settings.audit.path = dir.join("audit.jsonl");
+    if let Some(plugins) = &args.plugins {
+        plugins_in(&mut settings, plugins)?;
+    }
+
+    report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.len(), simulator.url));
+    let run = assemble(&settings).await?;
+    let notes = notes(&settings, &run);
+    let summary = drive(run, vectors, args.format, &notes).await?;
+    report::to_stderr(&format!(
+        "\nread on:\n  webhook deliveries  {}\n  audit log           {}",
+        deliveries.display(),
+        settings.audit.path.display()
+    ));
+    report::to_stderr("next: `tracejury run vectors.json` with your own platform; the README's quick start says how");
+    Ok(Exit::of(&summary))
+}
+
+/// The defaults, hurried: neither a settings file nor the environment changes what the demo shows.
+fn hurried(dir: &Path) -> Result<Settings, Failure> {
+    let file = dir.join("tracejury.toml");
+    std::fs::write(&file, HURRY)
+        .map_err(|e| Failure::new(Exit::CouldNotRun, format!("{}: {e}", file.display()), "check the folder for temporary files"))?;
+    Ok(config::load(Some(&file), |_| None)?)
+}
+
+#[cfg(unix)]
+fn create_private(dir: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(dir)
+}
+
+#[cfg(not(unix))]
+fn create_private(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(dir)
+}

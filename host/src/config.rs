@@ -1,0 +1,324 @@
+//! Settings: defaults < file < environment; flags are laid over them by the face that reads them. It knows names, types and
+//! ranges of settings, not what they are for.
+
+use crate::model::Secret;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The text of the default settings: also the reference of all there are.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The file that is read where none is named.
+pub const FILE: &str = "tracejury.toml";
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        why: std::io::Error,
+    },
+    /// Something in the file is wrong.
+    #[error("{place}: {what}")]
+    Invalid {
+        /// File, line and field, or the environment variable.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// All settings. See `config.default.toml` for what each means.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Settings {
+    pub version: u32,
+    pub api: Api,
+    pub plugins: Plugins,
+    pub webhook: Webhook,
+    pub audit: Audit,
+}
+
+/// The `[api]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Api {
+    pub base_url: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+    pub scopes: String,
+    #[serde(rename = "token_timeout_ms")]
+    pub token_timeout: Millis,
+    #[serde(rename = "submit_timeout_ms")]
+    pub submit_timeout: Millis,
+    #[serde(rename = "poll_timeout_ms")]
+    pub poll_timeout: Millis,
+    #[serde(rename = "connect_timeout_ms")]
+    pub connect_timeout: Millis,
+    #[serde(rename = "poll_first_ms")]
+    pub poll_first: Millis,
+    #[serde(rename = "poll_max_ms")]
+    pub poll_max: Millis,
+    #[serde(rename = "deadline_ms")]
+    pub deadline: Millis,
+    pub concurrency: Count,
+    pub attempts: Count,
+    #[serde(rename = "retry_first_ms")]
+    pub retry_first: Millis,
+    #[serde(rename = "retry_after_max_ms")]
+    pub retry_after_max: Millis,
+    pub max_answer_mib: Count,
+}
+
+/// The `[plugins]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Plugins {
+    pub dir: PathBuf,
+    pub isolation: Isolation,
+    #[serde(rename = "deadline_ms")]
+    pub deadline: Millis,
+    #[serde(rename = "load_deadline_ms")]
+    pub load_deadline: Millis,
+    pub memory_mib: Count,
+    pub max_file_mib: Count,
+    pub max_verdicts: Count,
+    pub max_text_bytes: Count,
+    pub max_log_lines: Count,
+    pub cache_dir: PathBuf,
+    pub priority: BTreeMap<String, i32>,
+}
+
+/// How instances of a classifier are shared between traces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Each trace gets a fresh instance.
+    #[default]
+    PerTrace,
+    /// An instance serves many traces, one after the other; it is dropped when it fails.
+    Warm,
+}
+
+/// The `[webhook]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Webhook {
+    pub url: String,
+    pub secret: Secret,
+    #[serde(rename = "timeout_ms")]
+    pub timeout: Millis,
+    pub attempts: Count,
+    #[serde(rename = "retry_first_ms")]
+    pub retry_first: Millis,
+}
+
+/// The `[audit]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Audit {
+    pub path: PathBuf,
+    pub retention_days: u32,
+}
+
+/// A span of time written as a whole number of milliseconds, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(NonZeroU32);
+
+impl Millis {
+    /// The span.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(u64::from(self.0.get()))
+    }
+}
+
+impl Default for Millis {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
+    }
+}
+
+/// A whole number, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Count(NonZeroUsize);
+
+impl Count {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> usize {
+        self.0.get()
+    }
+
+    /// The number taken as MiB, in bytes.
+    #[must_use]
+    pub fn mib(self) -> usize {
+        self.get().saturating_mul(1 << 20)
+    }
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self(NonZeroUsize::MIN)
+    }
+}
+
+impl From<NonZeroUsize> for Count {
+    fn from(number: NonZeroUsize) -> Self {
+        Self(number)
+    }
+}
+
+/// Reads the settings: the defaults, then `file` (or [`FILE`] where it exists), then the environment as `env` gives it.
+///
+/// # Errors
+/// [`ConfigError`], with file, line and field.
+pub fn load(file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    let mut table: toml::Table = parse("the default settings", DEFAULTS)?;
+    let path = file.unwrap_or(Path::new(FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let place = path.display().to_string();
+            // Read once alone: only then does an error know its line. What is absent gets a stand-in that is not used.
+            parse::<Settings>(&place, &text)?;
+            lay_over(&mut table, parse(&place, &text)?);
+        }
+        Err(why) if file.is_none() && why.kind() == std::io::ErrorKind::NotFound => {}
+        Err(why) => return Err(ConfigError::Unreadable { path: path.to_owned(), why }),
+    }
+    let mut settings: Settings = table.try_into().map_err(|e: toml::de::Error| invalid("settings", e.message()))?;
+    if settings.version != 1 {
+        return Err(invalid(&format!("{}: version", path.display()), "is not known; this tracejury reads 1"));
+    }
+    from_environment(&mut settings, env);
+    Ok(settings)
+}
+
+fn from_environment(settings: &mut Settings, env: impl Fn(&str) -> Option<String>) {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let texts = [
+        ("CXONE_BASE_URL", &mut settings.api.base_url),
+        ("CXONE_CLIENT_ID", &mut settings.api.client_id),
+        ("WEBHOOK_URL", &mut settings.webhook.url),
+    ];
+    for (name, place) in texts {
+        if let Some(value) = set(name) {
+            *place = value;
+        }
+    }
+    for (name, place) in [("CXONE_CLIENT_SECRET", &mut settings.api.client_secret), ("WEBHOOK_SECRET", &mut settings.webhook.secret)] {
+        if let Some(value) = set(name) {
+            *place = Secret::new(value);
+        }
+    }
+    if let Some(value) = set("AUDIT_LOG_PATH") {
+        settings.audit.path = value.into();
+    }
+}
+
+fn lay_over(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(place: &str, text: &str) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|e| {
+        let line = e.span().map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
+        let field = e.span().and_then(|span| key_at(text, span.start));
+        // Never the error's own display: it shows the line of the file, which may hold a secret.
+        let place = [Some(place.to_owned()), line.map(|l| l.to_string()), field].into_iter().flatten().collect::<Vec<_>>().join(":");
+        invalid(&place, e.message())
+    })
+}
+
+/// The key on the line around `offset`, as ` key`.
+fn key_at(text: &str, offset: usize) -> Option<String> {
+    let start = text.get(..offset)?.rfind('\n').map_or(0, |i| i + 1);
+    let (key, _) = text.get(start..)?.lines().next()?.split_once('=')?;
+    Some(format!(" {}", key.trim()))
+}
+
+fn invalid(place: &str, what: &str) -> ConfigError {
+    ConfigError::Invalid { place: place.to_owned(), what: what.replace('\n', " ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none(_: &str) -> Option<String> {
+        None
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.toml");
+        std::fs::write(&path, text).unwrap();
+        (dir, path)
+    }
+
+    fn error(text: &str) -> String {
+        let (dir, path) = file(text);
+        load(Some(&path), none).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "")
+    }
+
+    #[test]
+    fn defaults_then_file_then_environment() {
+        let (_dir, path) = file("[api]\nbase_url = 'https://a.example'\nclient_id = 'file'\n[plugins.priority]\nmine = 7\n");
+        let settings = load(Some(&path), |name| (name == "CXONE_CLIENT_ID").then(|| "env".to_owned())).unwrap();
+        assert_eq!((settings.api.base_url.as_str(), settings.api.client_id.as_str()), ("https://a.example", "env"));
+        assert_eq!(settings.api.deadline.duration(), Duration::from_secs(120));
+        assert_eq!(settings.plugins.priority, BTreeMap::from([("mine".to_owned(), 7), ("regex".to_owned(), 0)]));
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        let (_dir, path) = file("[audit]\npath = 'a'");
+        assert_eq!(load(Some(&path), |_| Some(String::new())).unwrap().audit.path, PathBuf::from("a"));
+    }
+
+    #[test]
+    fn errors_name_file_line_and_field() {
+        assert_eq!(error("[api]\n\nconcurrency = 0"), "t.toml:3: concurrency: invalid value: integer `0`, expected a nonzero usize");
+        assert!(error("[api]\ntimeout = 3").starts_with("t.toml:2: timeout: unknown field `timeout`, expected one of `base_url`"));
+        assert!(error("[api\n").starts_with("t.toml:1: "), "{}", error("[api\n"));
+        assert!(error("version = 2").starts_with("t.toml: version: is not known"));
+        assert!(load(Some(Path::new("/nowhere.toml")), none).unwrap_err().to_string().starts_with("/nowhere.toml: cannot be read"));
+    }
+
+    #[test]
+    fn an_error_never_shows_a_secret() {
+        let shown = error("[api]\nclient_secret = 4711");
+        assert!(!shown.contains("4711") && shown.contains("client_secret"), "{shown}");
+        let (_dir, path) = file("[webhook]\nsecret = 'hunter2'");
+        assert!(!format!("{:?}", load(Some(&path), none).unwrap()).contains("hunter2"));
+    }
+
+    #[test]
+    fn every_default_is_in_the_file() {
+        // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
+        let table: toml::Table = DEFAULTS.parse().unwrap();
+        let keys = |name: &str| table[name].as_table().unwrap().len();
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 11, 5, 2));
+    }
+}

@@ -1,0 +1,81 @@
+//! Recorded traces: poll answers with their ids, one JSON object a line, as `classify` reads them.
+
+use super::wire::PollAnswer;
+use crate::model::{Expect, ExpectLine, Trace};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// One recorded execution.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The name of the vector, where the record has one.
+    pub name: Option<String>,
+    /// What the platform recorded.
+    pub trace: Trace,
+    /// The input, where the record has it: it is masked and hashed, and goes nowhere.
+    pub input: Option<Map<String, Value>>,
+    /// What the outcome should be.
+    pub expect: Option<Expect>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    #[serde(default)]
+    name: Option<String>,
+    session_id: String,
+    action_id: String,
+    environment_id: String,
+    #[serde(default)]
+    input_parameters: Option<Map<String, Value>>,
+    #[serde(default)]
+    expect: Option<ExpectLine>,
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// The field that is wrong, and how.
+pub fn parse(text: &str) -> Result<Recorded, String> {
+    let json = |e: serde_json::Error| format!("column {}: {}", e.column(), strip_place(&e));
+    let line: Line = serde_json::from_str(text).map_err(json)?;
+    // Raw values inside cannot pass through serde's flatten: the same text is read twice, each time for what it holds.
+    let answer: PollAnswer = serde_json::from_str(text).map_err(json)?;
+    if !answer.ended() {
+        return Err(format!("status: {} is neither COMPLETED nor FAILED", answer.status));
+    }
+    let session = line.session_id.parse().map_err(|e| format!("sessionId: {e}"))?;
+    let action = line.action_id.parse().map_err(|e| format!("actionId: {e}"))?;
+    let environment = line.environment_id.parse().map_err(|e| format!("environmentId: {e}"))?;
+    let expect = line.expect.map(ExpectLine::check).transpose().map_err(|wrong| format!("expect.{}", wrong.join("; expect.")))?;
+    Ok(Recorded { name: line.name, trace: answer.into_trace(session, action, environment), input: line.input_parameters, expect })
+}
+
+/// A message of serde_json without the line and column at its end, which are those within one line of the file.
+fn strip_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ").map_or(text.clone(), |end| text.chars().take(end).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"sessionId":"s","actionId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","environmentId":"test","status":"FAILED","trace":[{"stepId":"x","input":{"k":1}}]}"#;
+
+    #[test]
+    fn a_poll_answer_with_its_ids_is_read() {
+        let recorded = parse(GOOD).unwrap();
+        assert_eq!(recorded.trace.steps[0].input.as_deref(), Some(r#"{"k":1}"#));
+        assert!(recorded.input.is_none() && recorded.expect.is_none());
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let error = |from: &str, to: &str| parse(&GOOD.replace(from, to)).unwrap_err();
+        assert_eq!(error("\"test\"", "\"x\""), "environmentId: is not one of dev, test, prod");
+        assert_eq!(error("FAILED", "RUNNING"), "status: RUNNING is neither COMPLETED nor FAILED");
+        assert!(error("\"sessionId\":\"s\",", "").contains("missing field `sessionId`"));
+        assert!(parse("{\"sessionId\":").unwrap_err().starts_with("column 13: EOF"));
+    }
+}

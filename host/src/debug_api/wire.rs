@@ -1,0 +1,160 @@
+//! The vendor's JSON as it travels. Reading is lenient: unknown fields are skipped, missing ones tolerated.
+
+use crate::model::{ActionId, Environment, Fault, SessionId, Status, Step, Trace};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// The answer of the token endpoint (RFC 6749 §5.1).
+#[derive(Deserialize)]
+pub(super) struct TokenAnswer {
+    pub(super) access_token: String,
+    pub(super) expires_in: Option<u64>,
+    pub(super) scope: Option<String>,
+}
+
+/// The body of a submit.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SubmitBody<'a> {
+    pub(super) input_parameters: &'a Map<String, Value>,
+    pub(super) trace: bool,
+    pub(super) version_constraint: &'static str,
+}
+
+/// The answer to a submit.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SubmitAnswer {
+    pub(super) session_id: String,
+}
+
+/// The answer to a poll.
+#[derive(Deserialize)]
+pub(super) struct PollAnswer {
+    pub(super) status: String,
+    #[serde(default)]
+    result: Option<Value>,
+    #[serde(default)]
+    trace: Option<Vec<WireStep>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireStep {
+    #[serde(default)]
+    step_id: Option<Value>,
+    #[serde(default)]
+    step_name: Option<String>,
+    #[serde(default)]
+    timestamp: Option<Value>,
+    #[serde(default)]
+    input: Option<Box<RawValue>>,
+    #[serde(default)]
+    output: Option<Box<RawValue>>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+impl PollAnswer {
+    /// Whether the execution has ended.
+    pub(super) fn ended(&self) -> bool {
+        matches!(self.status.as_str(), Status::COMPLETED | Status::FAILED)
+    }
+
+    /// The trace, free of wire format.
+    pub(super) fn into_trace(self, session: SessionId, action: ActionId, environment: Environment) -> Trace {
+        let error = self.result.as_ref().and_then(|result| fault(result.get("error").unwrap_or(&Value::Null)));
+        let steps = self.trace.unwrap_or_default().into_iter().enumerate().map(|(i, step)| step.into_step(i));
+        Trace { session, action, environment, status: Status(self.status), error, steps: steps.collect() }
+    }
+}
+
+impl WireStep {
+    fn into_step(self, index: usize) -> Step {
+        let json = |raw: Option<Box<RawValue>>| raw.map(|raw| raw.get().to_owned()).filter(|text| text != "null");
+        Step {
+            id: self.step_id.and_then(text).unwrap_or_else(|| format!("#{index}")),
+            name: self.step_name,
+            timestamp: self.timestamp.and_then(text),
+            input: json(self.input),
+            output: json(self.output),
+            error: self.error.as_ref().and_then(fault),
+        }
+    }
+}
+
+/// An error as platforms write it: an object with `message`, `stack`, `code`, or a bare text.
+fn fault(value: &Value) -> Option<Fault> {
+    match value {
+        Value::Null => None,
+        Value::String(message) => Some(Fault { message: message.clone(), ..Fault::default() }),
+        Value::Object(fields) => {
+            let field = |name: &str| fields.get(name).cloned().and_then(text);
+            Some(Fault { message: field("message").unwrap_or_default(), stack: field("stack"), code: field("code") })
+        }
+        other => Some(Fault { message: other.to_string(), ..Fault::default() }),
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
+}
+
+/// What an error answer says of itself: RFC 9457 `detail` or `title`, RFC 6749 `error_description` or `error`, or `message`.
+/// A body of another kind says nothing that is worth showing.
+pub(super) fn problem_text(body: &[u8]) -> Option<String> {
+    let body: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let text = ["detail", "error_description", "title", "message", "error"].iter().find_map(|name| body.get(*name)?.as_str())?;
+    Some(text.chars().filter(|c| !c.is_control()).take(300).collect())
+}
+
+/// The error code of an OAuth answer (RFC 6749 §5.2).
+pub(super) fn oauth_error(body: &[u8]) -> Option<String> {
+    let body: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    body.get("error")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace(json: &str) -> Trace {
+        let answer: PollAnswer = serde_json::from_str(json).unwrap();
+        answer.into_trace("s".parse().unwrap(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), Environment::Test)
+    }
+
+    #[test]
+    fn a_trace_may_be_missing_null_or_empty() {
+        for json in [
+            r#"{"status":"FAILED"}"#,
+            r#"{"status":"FAILED","trace":null,"result":null}"#,
+            r#"{"status":"FAILED","trace":[],"result":"x"}"#,
+        ] {
+            assert!(trace(json).steps.is_empty(), "{json}");
+        }
+    }
+
+    #[test]
+    fn steps_may_lack_anything() {
+        let trace = trace(
+            r#"{"status":"FAILED","x":1,"trace":[{},{"stepId":7,"error":"boom"},{"stepId":"c","input":{"b": 1,"a":2},"output":null,"error":{"code":500}}]}"#,
+        );
+        assert_eq!(trace.steps[0].id, "#0");
+        assert_eq!((trace.steps[1].id.as_str(), trace.steps[1].error.as_ref().unwrap().message.as_str()), ("7", "boom"));
+        assert_eq!(trace.steps[2].input.as_deref(), Some(r#"{"b": 1,"a":2}"#));
+        assert_eq!(trace.steps[2].error.as_ref().unwrap().code.as_deref(), Some("500"));
+        assert_eq!(trace.failing_step(), Some(1));
+    }
+
+    #[test]
+    fn problem_bodies_are_read_and_cleaned() {
+        assert_eq!(problem_text(br#"{"title":"t","detail":"no\u001b[31m scope"}"#).as_deref(), Some("no[31m scope"));
+        assert_eq!(problem_text(b"<html>"), None);
+        assert_eq!(oauth_error(br#"{"error":"invalid_client"}"#).as_deref(), Some("invalid_client"));
+    }
+}

@@ -1,0 +1,195 @@
+//! The one HTTP client: timeouts, size limits, and errors that say whether a request may be repeated. It knows no API and
+//! logs no header and no body.
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use std::time::{Duration, SystemTime};
+
+/// A request that brought no answer, by what the caller may do next.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    /// It certainly never reached the other side: it may be repeated.
+    #[error("{0}")]
+    Retryable(String),
+    /// It may have been processed: only an idempotent request may be repeated.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// It can never work, such as an address that is none.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// How long the other side asks to wait.
+    pub retry_after: Option<Duration>,
+    /// The media type, without parameters.
+    pub content_type: Option<String>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Whether the status is 2xx.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// The client. Cheap to clone; connections are shared.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    max_body: usize,
+}
+
+impl Http {
+    /// A client that gives up connecting after `connect_timeout` and reads no body over `max_body` bytes.
+    ///
+    /// # Errors
+    /// Where the system's certificates or proxy settings cannot be used.
+    pub fn new(connect_timeout: Duration, max_body: usize) -> Result<Self, CallError> {
+        // Refused where another part of the process has chosen a provider already: then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("tracejury/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(connect_timeout)
+            // A redirect would carry a token or a signed body to a host nobody named.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| CallError::Fatal(chain(&e)))?;
+        Ok(Self { client, max_body })
+    }
+
+    /// Starts a POST.
+    pub fn post(&self, url: &str) -> reqwest::RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Starts a GET.
+    pub fn get(&self, url: &str) -> reqwest::RequestBuilder {
+        self.client.get(url)
+    }
+
+    /// Sends a request and reads the whole answer within `timeout`.
+    ///
+    /// # Errors
+    /// [`CallError`], by what the caller may do next.
+    pub async fn send(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Reply, CallError> {
+        let mut response = request.timeout(timeout).send().await.map_err(sort)?;
+        let headers = response.headers();
+        let content_type = headers.get(reqwest::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            retry_after: retry_after(headers, SystemTime::now()),
+            content_type: content_type.and_then(|t| t.split(';').next()).map(|t| t.trim().to_ascii_lowercase()),
+            body: Vec::new(),
+        };
+        while let Some(chunk) = response.chunk().await.map_err(sort)? {
+            if reply.body.len() + chunk.len() > self.max_body {
+                return Err(CallError::Ambiguous(format!("the answer is larger than {} bytes", self.max_body)));
+            }
+            reply.body.extend_from_slice(&chunk);
+        }
+        tracing::debug!(status = reply.status, bytes = reply.body.len(), "answered");
+        Ok(reply)
+    }
+}
+
+/// A wait before try number `attempt` (from 0): somewhere between nothing and `first` doubled `attempt` times, at most `cap`.
+/// Full jitter, so that many clients of one outage do not come back together
+/// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+#[must_use]
+pub fn backoff(first: Duration, attempt: u32, cap: Duration) -> Duration {
+    first.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(cap).mul_f64(fastrand::f64())
+}
+
+/// `Retry-After` as RFC 9110 §10.2.3 has it: seconds, or a date. A date gone by is no wait.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse::<u32>() {
+        Ok(seconds) => Some(Duration::from_secs(u64::from(seconds))),
+        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()),
+    }
+}
+
+fn sort(error: reqwest::Error) -> CallError {
+    let text = chain(&error);
+    if error.is_builder() {
+        CallError::Fatal(text)
+    } else if error.is_connect() {
+        CallError::Retryable(text)
+    } else {
+        CallError::Ambiguous(text)
+    }
+}
+
+/// An error and its causes in one line, without the address: it may hold what must not be shown.
+fn chain(error: &reqwest::Error) -> String {
+    if error.is_timeout() && !error.is_connect() {
+        return "no answer in time".to_owned();
+    }
+    let mut texts = Vec::new();
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = next {
+        texts.push(cause.to_string());
+        next = cause.source();
+    }
+    texts.dedup();
+    if texts.is_empty() { "the request could not be made".to_owned() } else { texts.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &str) -> Option<Duration> {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+        retry_after(&headers, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770))
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(parsed("7"), Some(Duration::from_secs(7)));
+        assert_eq!(parsed("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(parsed("Sun, 06 Nov 1993 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(parsed("soon"), None);
+        assert_eq!(parsed("-3"), None);
+    }
+
+    #[test]
+    fn backoff_stays_under_its_cap() {
+        let (first, cap) = (Duration::from_millis(100), Duration::from_secs(2));
+        for attempt in [0, 1, 4, 31, 32, u32::MAX] {
+            assert!(backoff(first, attempt, cap) <= cap);
+        }
+        assert!(backoff(first, 0, cap) <= first);
+    }
+
+    #[tokio::test]
+    async fn a_connection_never_made_is_retryable() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let http = Http::new(Duration::from_secs(1), 10).unwrap();
+        let error = http.send(http.get(&format!("http://{free}/secret")), Duration::from_secs(2)).await.unwrap_err();
+        assert!(matches!(&error, CallError::Retryable(text) if !text.contains("/secret")), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_cut_before_the_answer_is_ambiguous() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { drop(listener.accept().await) });
+        let http = Http::new(Duration::from_secs(1), 10).unwrap();
+        let error = http.send(http.post(&url), Duration::from_secs(2)).await.unwrap_err();
+        assert!(matches!(error, CallError::Ambiguous(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_fatal() {
+        let http = Http::new(Duration::from_secs(1), 10).unwrap();
+        assert!(matches!(http.send(http.get("nonsense"), Duration::from_secs(1)).await, Err(CallError::Fatal(_))));
+    }
+}

@@ -1,0 +1,20 @@
+//! What the rooms pass to each other: vectors in, outcomes out. It knows no wire format but the outcome line's and imports
+//! nothing of the crate.
+
+mod digest;
+mod expect;
+mod ids;
+mod outcome;
+mod secret;
+mod trace;
+mod vector;
+mod verdict;
+
+pub use digest::{Digest, InputHash};
+pub use expect::{Expect, ExpectLine};
+pub use ids::{ActionId, Environment, Malformed, SessionId};
+pub use outcome::{Abstained, Evidence, Outcome, Problem, ProblemKind, VerdictLine};
+pub use secret::Secret;
+pub use trace::{Fault, Status, Step, Trace};
+pub use vector::Vector;
+pub use verdict::{Abstention, Classification, Confidence, Excerpt, Opinion, Verdict};

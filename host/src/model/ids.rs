@@ -1,0 +1,125 @@
+//! Names of things on the platform, each with a parsing constructor, so that no unchecked text gets into a URL or a header.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// A text that is not what its type asks for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub &'static str);
+
+/// The id of a Data Action: a UUID, written in lower case with hyphens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ActionId(Uuid);
+
+impl FromStr for ActionId {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        // The uuid crate also reads braces, URNs and bare digits; the platform's paths take the hyphenated form only.
+        match Uuid::try_parse(text) {
+            Ok(id) if text.len() == 36 => Ok(Self(id)),
+            _ => Err(Malformed("is not a UUID such as a1b2c3d4-e5f6-7890-abcd-ef1234567890")),
+        }
+    }
+}
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The platform's id of one execution: 1 to 128 letters, digits, `-`, `_`, `.`, `:`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct SessionId(String);
+
+impl FromStr for SessionId {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+        // `.` and `..` would climb out of the path the id is put into.
+        if (1..=128).contains(&text.len()) && text.bytes().all(plain) && text.bytes().any(|b| b != b'.') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Malformed("is not a session id: 1 to 128 letters, digits, - _ . :"))
+        }
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where on the platform an action runs; sent as the workspace id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Development.
+    Dev,
+    /// Test.
+    Test,
+    /// Production; submitting there needs the user's explicit word.
+    Prod,
+}
+
+impl Environment {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Test => "test",
+            Self::Prod => "prod",
+        }
+    }
+}
+
+impl FromStr for Environment {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        [Self::Dev, Self::Test, Self::Prod].into_iter().find(|e| e.as_str() == text).ok_or(Malformed("is not one of dev, test, prod"))
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn action_ids_are_hyphenated_uuids() {
+        let id: ActionId = "A1B2C3D4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
+        assert_eq!(id.to_string(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890");
+        for bad in ["", "a1b2c3d4e5f67890abcdef1234567890", "{a1b2c3d4-e5f6-7890-abcd-ef1234567890}", "x", "../../oauth/token"] {
+            assert!(bad.parse::<ActionId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn session_ids_cannot_leave_their_path_segment() {
+        assert!("sess-1_a.b:c".parse::<SessionId>().is_ok());
+        for bad in ["", "..", ".", "a/b", "a?b", "a b", "a\nb", "ä", &"x".repeat(129)] {
+            assert!(bad.parse::<SessionId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn environments_are_three() {
+        assert_eq!("prod".parse(), Ok(Environment::Prod));
+        assert!("PROD".parse::<Environment>().is_err());
+    }
+}

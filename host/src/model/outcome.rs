@@ -1,0 +1,235 @@
+//! What became of one vector. [`Outcome`] is also the public outcome line (schema 1): its JSON is what `--format json` prints.
+
+use super::{ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status};
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// What became of one vector or recorded trace. Every text in it is fit to leave the machine: input values are masked.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The version of this format; 1.
+    pub schema: u32,
+    /// The vector's name.
+    pub vector: String,
+    /// The execution; none where the platform gave no id.
+    pub session_id: Option<SessionId>,
+    /// The action.
+    pub action_id: ActionId,
+    /// Where it ran.
+    pub environment_id: Environment,
+    /// The platform's last word on the execution.
+    pub status: Option<Status>,
+    /// From the submit to the answer that ended the wait, in milliseconds.
+    pub execution_duration_ms: Option<u64>,
+    /// Why it failed; none where it did not fail or did not end.
+    pub classification: Option<Classification>,
+    /// How sure the deciding verdict is.
+    pub confidence: Option<Confidence>,
+    /// The kind of cause.
+    pub reason: Option<String>,
+    /// The failing step's id.
+    pub failing_step_id: Option<String>,
+    /// The failing step's name.
+    pub failing_step_name: Option<String>,
+    /// Stands in for the input.
+    pub input_hash: Option<InputHash>,
+    /// Whether it is as expected; none where nothing was expected or nothing could be compared.
+    pub expected: Option<bool>,
+    /// What differs from what was expected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mismatch: Vec<String>,
+    /// What kept the vector from being finished.
+    pub problem: Option<Problem>,
+    /// All verdicts, the deciding one first; those that name another classification are its dissent.
+    pub verdicts: Vec<VerdictLine>,
+    /// Who gave no verdict, and why.
+    pub abstained: Vec<Abstained>,
+    /// The error that speaks for the execution. Not part of the line: it goes to the webhook.
+    #[serde(skip)]
+    pub fault: Option<Fault>,
+    /// When the failing step ran. Not part of the line: it goes to the webhook.
+    #[serde(skip)]
+    pub failing_step_timestamp: Option<String>,
+    /// How many input values were masked in its texts. Not part of the line: it goes to the audit log.
+    #[serde(skip)]
+    pub masked: usize,
+    /// Whether an input value is still to be found in a text that leaves, such as an id that must stay as it is. Not part of
+    /// the line: it goes to the audit log.
+    #[serde(skip)]
+    pub input_remains: bool,
+}
+
+impl Outcome {
+    /// An outcome of which nothing is known yet.
+    #[must_use]
+    pub fn of(vector: String, action_id: ActionId, environment_id: Environment) -> Self {
+        Self {
+            schema: 1,
+            vector,
+            session_id: None,
+            action_id,
+            environment_id,
+            status: None,
+            execution_duration_ms: None,
+            classification: None,
+            confidence: None,
+            reason: None,
+            failing_step_id: None,
+            failing_step_name: None,
+            input_hash: None,
+            expected: None,
+            mismatch: Vec::new(),
+            problem: None,
+            verdicts: Vec::new(),
+            abstained: Vec::new(),
+            fault: None,
+            failing_step_timestamp: None,
+            masked: 0,
+            input_remains: false,
+        }
+    }
+
+    /// The verdicts that name another classification than the outcome does.
+    pub fn dissent(&self) -> impl Iterator<Item = &VerdictLine> {
+        self.verdicts.iter().filter(|v| Some(&v.classification) != self.classification.as_ref())
+    }
+}
+
+/// One verdict as the outcome shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerdictLine {
+    /// Whose verdict it is.
+    pub plugin: String,
+    /// The plugin's version.
+    pub version: String,
+    /// The digest of the plugin's file.
+    pub digest: Digest,
+    /// What it says.
+    pub classification: Classification,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// The kind of cause.
+    pub reason: Option<String>,
+    /// The rule that matched.
+    pub rule: Option<String>,
+    /// Why.
+    pub explanation: String,
+    /// What text it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+/// The text a verdict rests on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Evidence {
+    /// A path into the trace.
+    pub location: String,
+    /// Offset in bytes of its first byte in the trace as recorded, before masking.
+    pub start: u32,
+    /// Offset in bytes past its last byte.
+    pub end: u32,
+    /// The text, masked.
+    pub text: String,
+}
+
+/// A classifier that gave no verdict.
+#[derive(Debug, Clone, Serialize)]
+pub struct Abstained {
+    /// Which one.
+    pub plugin: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What kept a vector from being finished; written as `kind: text`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What to tell it by.
+    pub kind: ProblemKind,
+    /// What happened.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.as_str(), self.text)
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The kinds of problem. None of them says anything about the action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProblemKind {
+    /// The execution did not end within the deadline; it may still be running.
+    Deadline,
+    /// The platform no longer knows the session.
+    SessionGone,
+    /// The submit was sent and no answer came: the action may have run. It is not sent again.
+    Ambiguous,
+    /// The platform could not be reached or kept failing.
+    Unreachable,
+    /// The platform refused the request.
+    Refused,
+    /// The credentials are wrong or not allowed to do this.
+    Credentials,
+    /// The user stopped the run.
+    Interrupted,
+}
+
+impl ProblemKind {
+    const ALL: [Self; 7] =
+        [Self::Deadline, Self::SessionGone, Self::Ambiguous, Self::Unreachable, Self::Refused, Self::Credentials, Self::Interrupted];
+
+    /// The kind's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::SessionGone => "session-gone",
+            Self::Ambiguous => "ambiguous",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Credentials => "credentials",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl std::str::FromStr for ProblemKind {
+    type Err = super::Malformed;
+
+    fn from_str(text: &str) -> Result<Self, super::Malformed> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(super::Malformed("is not one of deadline, session-gone, ambiguous, unreachable, refused, credentials, interrupted"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_has_the_documented_fields_in_order() {
+        let outcome = Outcome::of("v".into(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), Environment::Test);
+        assert_eq!(
+            serde_json::to_string(&outcome).unwrap(),
+            r#"{"schema":1,"vector":"v","sessionId":null,"actionId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","environmentId":"test","status":null,"executionDurationMs":null,"classification":null,"confidence":null,"reason":null,"failingStepId":null,"failingStepName":null,"inputHash":null,"expected":null,"problem":null,"verdicts":[],"abstained":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_problem_is_kind_and_text() {
+        for kind in ProblemKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+        let problem = Problem { kind: ProblemKind::SessionGone, text: "purged".into() };
+        assert_eq!(serde_json::to_string(&problem).unwrap(), r#""session-gone: purged""#);
+    }
+}

@@ -1,0 +1,188 @@
+//! One classifier's opinion, checked: nothing that a classifier says gets further without passing these constructors.
+
+use super::Malformed;
+use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// Why an execution failed, as an UPPER_SNAKE name of at most 64 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Classification(String);
+
+impl Classification {
+    /// Something the action depends on was down.
+    pub const EXTERNAL: &'static str = "EXTERNAL_DEPENDENCY_OUTAGE";
+    /// The action's own logic, configuration or data handling is wrong.
+    pub const INTERNAL: &'static str = "INTERNAL_LOGIC_FAULT";
+    /// The record does not tell.
+    pub const UNKNOWN: &'static str = "UNKNOWN";
+
+    /// The answer where nobody can tell.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(Self::UNKNOWN.to_owned())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Classification {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let upper_snake = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if (1..=64).contains(&text.len()) && upper_snake && text.starts_with(|c: char| c.is_ascii_uppercase()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Malformed("is not an UPPER_SNAKE name of 1 to 64 characters"))
+        }
+    }
+}
+
+impl fmt::Display for Classification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How sure a verdict is: a number from 0 to 1, never NaN.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Confidence(f64);
+
+impl Confidence {
+    /// Not sure at all.
+    pub const ZERO: Self = Self(0.0);
+
+    /// Checks the range.
+    ///
+    /// # Errors
+    /// Outside 0..=1, or NaN.
+    pub fn new(value: f64) -> Result<Self, Malformed> {
+        // Adding zero turns -0.0, which lies within the range, into 0.0, so that it never prints with a sign.
+        if (0.0..=1.0).contains(&value) { Ok(Self(value + 0.0)) } else { Err(Malformed("is not a number from 0 to 1")) }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Eq for Confidence {}
+
+impl PartialOrd for Confidence {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Confidence {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// The text a verdict rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// A path into the trace, such as `steps[3].error.message`.
+    pub location: String,
+    /// Offset in bytes of its first byte.
+    pub start: u32,
+    /// Offset in bytes past its last byte.
+    pub end: u32,
+    /// The text itself, looked up by the host in the trace; empty where the place does not exist.
+    pub text: String,
+}
+
+/// One classifier's opinion on one trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Why the execution failed.
+    pub classification: Classification,
+    /// How sure the classifier is.
+    pub confidence: Confidence,
+    /// The kind of cause, kebab-case.
+    pub reason: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// The step the classifier thinks failed; within the trace.
+    pub failing_step: Option<usize>,
+    /// Why, in one sentence.
+    pub explanation: String,
+    /// The text it rests on.
+    pub evidence: Vec<Excerpt>,
+}
+
+/// A verdict and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opinion {
+    /// The classifier's name.
+    pub classifier: String,
+    /// Index of the classifier in the jury.
+    pub juror: usize,
+    /// The higher number wins a tie.
+    pub priority: i32,
+    /// What it says.
+    pub verdict: Verdict,
+}
+
+/// Why a classifier gave no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Abstention {
+    /// It looked and had no opinion.
+    #[error("no opinion")]
+    NoOpinion,
+    /// The platform recorded nothing it could look at.
+    #[error("no trace to look at")]
+    NoTrace,
+    /// It said itself why not.
+    #[error("declined: {0}")]
+    Declined(String),
+    /// It could not be loaded.
+    #[error("not loaded: {0}")]
+    NotLoaded(String),
+    /// It ran out of time.
+    #[error("stopped after {0} ms")]
+    Deadline(u64),
+    /// It asked for more memory than it may have, in bytes.
+    #[error("wanted more than {} MiB of memory", .0 >> 20)]
+    Memory(usize),
+    /// It crashed.
+    #[error("trapped: {0}")]
+    Trapped(String),
+    /// It answered with something no verdict may be.
+    #[error("invalid answer: {0}")]
+    Invalid(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_is_a_share() {
+        for bad in [f64::NAN, f64::INFINITY, -0.1, 1.000_001, 7.0] {
+            assert!(Confidence::new(bad).is_err(), "{bad}");
+        }
+        assert_eq!(format!("{:?}", Confidence::new(-0.0).unwrap().get()), "0.0");
+        assert!(Confidence::new(0.9).unwrap() > Confidence::new(0.8).unwrap());
+    }
+
+    #[test]
+    fn classifications_are_upper_snake() {
+        for good in ["UNKNOWN", "OUR_CRM_DOWN", "A1"] {
+            assert!(good.parse::<Classification>().is_ok(), "{good}");
+        }
+        for bad in ["", "unknown", "1A", "A-B", "A\u{1b}[31m", &"A".repeat(65)] {
+            assert!(bad.parse::<Classification>().is_err(), "{bad}");
+        }
+    }
+}

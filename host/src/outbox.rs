@@ -1,0 +1,168 @@
+//! Outcomes on their way to a dashboard: signed, tried a few times, and never in the way of a run.
+
+mod event;
+mod retry;
+
+use crate::config::Webhook;
+use crate::http::{CallError, Http};
+use crate::model::{Outcome, Secret};
+use base64::Engine as _;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// The largest answer of a receiver that is read; its content is not looked at.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// Why an outcome is not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutboxError {
+    /// The settings cannot be used.
+    #[error("webhook.{0}")]
+    Settings(String),
+    /// All attempts failed; may work later.
+    #[error("not delivered after {attempts} attempts: {why}")]
+    Undelivered {
+        /// How many were made.
+        attempts: usize,
+        /// What the last one ended with.
+        why: String,
+    },
+}
+
+/// Delivers to one endpoint.
+pub struct Outbox {
+    http: Http,
+    settings: Webhook,
+    host: String,
+    signer: Option<standardwebhooks::Webhook>,
+}
+
+impl Outbox {
+    /// An outbox, or none where no endpoint is set.
+    ///
+    /// # Errors
+    /// The setting that cannot be used.
+    pub fn new(settings: &Webhook) -> Result<Option<Self>, OutboxError> {
+        if settings.url.is_empty() {
+            return Ok(None);
+        }
+        let invalid = |what: &str| OutboxError::Settings(what.to_owned());
+        let url = reqwest::Url::parse(&settings.url).map_err(|_| invalid("url is not a URL such as https://dashboard.example.com/hook"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(invalid("url must begin with https:// or http://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid("url must not hold a user name or password"));
+        }
+        let http = Http::new(settings.timeout.duration(), MAX_ANSWER).map_err(|e| OutboxError::Settings(format!("url: {e}")))?;
+        let signer = signer(&settings.secret)?;
+        Ok(Some(Self { http, settings: settings.clone(), host: url.origin().ascii_serialization(), signer }))
+    }
+
+    /// Where deliveries go: scheme, host and port. Paths often hold a key and are not shown.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.host
+    }
+
+    /// Delivers one outcome; `true` where there was something to deliver. What never got a session id has nothing that a
+    /// dashboard could tie it to, and is left to the run's own report.
+    ///
+    /// # Errors
+    /// [`OutboxError::Undelivered`] after the last attempt.
+    pub async fn deliver(&self, outcome: &Outcome) -> Result<bool, OutboxError> {
+        let Some(session) = &outcome.session_id else { return Ok(false) };
+        let body = event::body(outcome, session);
+        let id = event::id(session);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let why = match self.attempt(&id, &body).await {
+                Ok(()) => return Ok(true),
+                Err(why) => why,
+            };
+            tracing::debug!(%session, attempts, "webhook: {}", why.text);
+            if !why.again || attempts >= self.settings.attempts.get() {
+                return Err(OutboxError::Undelivered { attempts, why: why.text });
+            }
+            sleep(why.wait.unwrap_or_else(|| retry::wait(self.settings.retry_first.duration(), attempts, fastrand::f64()))).await;
+        }
+    }
+
+    async fn attempt(&self, id: &str, body: &str) -> Result<(), Failure> {
+        let now = chrono::Utc::now().timestamp();
+        let mut request = self
+            .http
+            .post(&self.settings.url)
+            .header("content-type", "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", now.to_string())
+            .body(body.to_owned());
+        if let Some(signer) = &self.signer {
+            let signature = signer.sign(id, now, body.as_bytes()).map_err(|e| Failure::last(format!("cannot be signed: {e}")))?;
+            request = request.header("webhook-signature", signature);
+        }
+        match self.http.send(request, self.settings.timeout.duration()).await {
+            Ok(reply) if reply.is_success() => Ok(()),
+            Ok(reply) => Err(Failure {
+                text: format!("the endpoint answered {}", reply.status),
+                again: retry::worth_it(reply.status),
+                wait: reply.retry_after.map(|asked| asked.min(retry::LONGEST)),
+            }),
+            Err(CallError::Fatal(text)) => Err(Failure::last(text)),
+            // A receiver tells repeated deliveries by their id, so an ambiguous failure is repeated too: at least once.
+            Err(CallError::Retryable(text) | CallError::Ambiguous(text)) => Err(Failure { text, again: true, wait: None }),
+        }
+    }
+}
+
+struct Failure {
+    text: String,
+    again: bool,
+    wait: Option<Duration>,
+}
+
+impl Failure {
+    fn last(text: String) -> Self {
+        Self { text, again: false, wait: None }
+    }
+}
+
+/// Standard Webhooks secrets are base64, with or without `whsec_`. A text that is no base64 is used as it is.
+fn signer(secret: &Secret) -> Result<Option<standardwebhooks::Webhook>, OutboxError> {
+    let text = secret.expose();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let encoded = text.strip_prefix("whsec_");
+    let bytes = match base64::engine::general_purpose::STANDARD.decode(encoded.unwrap_or(text)) {
+        Ok(bytes) => bytes,
+        Err(_) if encoded.is_some() => return Err(OutboxError::Settings("secret is not base64 after whsec_".to_owned())),
+        Err(_) => text.as_bytes().to_vec(),
+    };
+    standardwebhooks::Webhook::from_bytes(bytes).map(Some).map_err(|_| OutboxError::Settings("secret cannot be used".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_read_as_the_standard_has_them() {
+        let sign = |secret: &str| signer(&Secret::new(secret.into())).unwrap().unwrap().sign("msg_1", 1, b"x").unwrap();
+        assert_eq!(sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), sign("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+        assert!(sign("not base64!").starts_with("v1,"));
+        assert!(signer(&Secret::default()).unwrap().is_none());
+        assert!(signer(&Secret::new("whsec_!".into())).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_is_checked_and_shown_without_its_path() {
+        let outbox = |url: &str| Outbox::new(&Webhook { url: url.into(), ..Webhook::default() });
+        assert_eq!(outbox("https://hooks.example.com/T0/KEY").unwrap().unwrap().endpoint(), "https://hooks.example.com");
+        assert!(outbox("").unwrap().is_none());
+        for bad in ["hooks.example.com", "ftp://x", "https://u:p@x"] {
+            assert!(outbox(bad).is_err(), "{bad}");
+        }
+    }
+}

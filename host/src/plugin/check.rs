@@ -1,0 +1,177 @@
+//! What a classifier answers, checked before anyone believes it: ranges, names, lengths, and that its evidence exists.
+
+use super::bindings::wit;
+use crate::model::{Abstention, Confidence, Excerpt, Fault, Trace, Verdict};
+
+/// The longest name or version.
+const NAME_BYTES: usize = 64;
+/// How much of an evidence's text is kept, in characters.
+const EXCERPT_CHARS: usize = 200;
+
+/// How much a classifier may say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) verdicts: usize,
+    pub(super) text_bytes: usize,
+}
+
+/// Name and version of a classifier, as they may be shown.
+pub(super) fn description(described: &wit::Description) -> Result<(String, String), String> {
+    if !kebab(&described.name) {
+        return Err("name: is not kebab-case of at most 64 characters".to_owned());
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
+    if described.version.len() > NAME_BYTES || !described.version.chars().all(plain) {
+        return Err("version: is not a version of at most 64 characters".to_owned());
+    }
+    Ok((described.name.clone(), described.version.clone()))
+}
+
+/// All verdicts of one answer, or what is wrong with the first that no verdict may be.
+pub(super) fn verdicts(answer: Vec<wit::Verdict>, trace: &Trace, room: Room) -> Result<Vec<Verdict>, Abstention> {
+    if answer.len() > room.verdicts {
+        return Err(Abstention::Invalid(format!("{} verdicts, more than {}", answer.len(), room.verdicts)));
+    }
+    answer.into_iter().map(|v| verdict(v, trace, room).map_err(Abstention::Invalid)).collect()
+}
+
+fn verdict(said: wit::Verdict, trace: &Trace, room: Room) -> Result<Verdict, String> {
+    let failing_step = said.failing_step.map(|i| i as usize);
+    if let Some(i) = failing_step.filter(|i| *i >= trace.steps.len()) {
+        return Err(format!("failing-step: {i} of {} steps", trace.steps.len()));
+    }
+    if let Some(reason) = said.reason.as_ref().filter(|r| !kebab(r)) {
+        return Err(format!("reason: {} is not kebab-case", clean(&reason.chars().take(40).collect::<String>())));
+    }
+    let texts = [Some(&said.explanation), said.rule.as_ref()];
+    if let Some(long) = texts.into_iter().flatten().find(|t| t.len() > room.text_bytes) {
+        return Err(format!("a text of {} bytes, more than {}", long.len(), room.text_bytes));
+    }
+    if said.evidence.len() > room.verdicts {
+        return Err(format!("{} pieces of evidence, more than {}", said.evidence.len(), room.verdicts));
+    }
+    Ok(Verdict {
+        classification: said.classification.parse().map_err(|e| format!("classification: {e}"))?,
+        confidence: Confidence::new(said.confidence).map_err(|e| format!("confidence: {} {e}", said.confidence))?,
+        reason: said.reason,
+        rule: said.rule.as_deref().map(clean),
+        failing_step,
+        explanation: clean(&said.explanation),
+        evidence: said.evidence.into_iter().map(|e| excerpt(e, trace)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn excerpt(said: wit::Evidence, trace: &Trace) -> Result<Excerpt, String> {
+    let found = text_at(trace, &said.location).and_then(|text| text.get(said.start as usize..said.end as usize));
+    let text = found.ok_or_else(|| {
+        let location: String = said.location.chars().take(60).collect();
+        format!("evidence: {}[{}..{}] does not exist", clean(&location), said.start, said.end)
+    })?;
+    Ok(Excerpt {
+        text: clean(&text.chars().take(EXCERPT_CHARS).collect::<String>()),
+        location: said.location,
+        start: said.start,
+        end: said.end,
+    })
+}
+
+/// The text at a location such as `steps[3].error.message` or `error.code`: error texts only, since nothing else was granted.
+fn text_at<'t>(trace: &'t Trace, location: &str) -> Option<&'t str> {
+    let in_fault = |fault: &'t Fault, field: &str| match field {
+        "message" => Some(fault.message.as_str()),
+        "stack" => fault.stack.as_deref(),
+        "code" => fault.code.as_deref(),
+        _ => None,
+    };
+    if let Some(field) = location.strip_prefix("error.") {
+        return in_fault(trace.error.as_ref()?, field);
+    }
+    let (index, field) = location.strip_prefix("steps[")?.split_once("].error.")?;
+    in_fault(trace.steps.get(index.parse::<usize>().ok()?)?.error.as_ref()?, field)
+}
+
+fn kebab(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=NAME_BYTES).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// A guest's text without what could move a terminal's cursor, hide text or reverse its direction.
+pub(super) fn clean(text: &str) -> String {
+    let unseen =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    text.chars().map(|c| if unseen(c) { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Environment, Status, Step};
+    use proptest::prelude::*;
+
+    fn trace() -> Trace {
+        let fault = Fault { message: "naïve ECONNREFUSED".into(), stack: None, code: Some("E".into()) };
+        Trace {
+            session: "s".parse().unwrap(),
+            action: "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(),
+            environment: Environment::Test,
+            status: Status("FAILED".into()),
+            error: None,
+            steps: vec![Step { error: Some(fault), ..Step::default() }],
+        }
+    }
+
+    fn said() -> wit::Verdict {
+        let evidence = vec![wit::Evidence { location: "steps[0].error.message".into(), start: 7, end: 19 }];
+        wit::Verdict {
+            classification: "OURS".into(),
+            confidence: 0.5,
+            reason: Some("dns".into()),
+            rule: None,
+            failing_step: Some(0),
+            explanation: "why\u{1b}[31m\n".into(),
+            evidence,
+            attributes: Vec::new(),
+        }
+    }
+
+    const ROOM: Room = Room { verdicts: 2, text_bytes: 100 };
+
+    fn wrong(change: impl FnOnce(&mut wit::Verdict)) -> String {
+        let mut said = said();
+        change(&mut said);
+        verdicts(vec![said], &trace(), ROOM).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_good_verdict_passes_cleaned_and_with_its_text() {
+        let verdict = verdicts(vec![said()], &trace(), ROOM).unwrap().remove(0);
+        assert_eq!(verdict.evidence[0].text, "ECONNREFUSED");
+        assert_eq!(verdict.explanation, "why [31m ");
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        assert_eq!(wrong(|v| v.confidence = 7.0), "invalid answer: confidence: 7 is not a number from 0 to 1");
+        assert_eq!(wrong(|v| v.confidence = f64::NAN), "invalid answer: confidence: NaN is not a number from 0 to 1");
+        assert_eq!(wrong(|v| v.failing_step = Some(1)), "invalid answer: failing-step: 1 of 1 steps");
+        assert_eq!(wrong(|v| v.reason = Some("No".into())), "invalid answer: reason: No is not kebab-case");
+        assert_eq!(
+            wrong(|v| v.classification = "x".into()),
+            "invalid answer: classification: is not an UPPER_SNAKE name of 1 to 64 characters"
+        );
+        assert_eq!(wrong(|v| v.explanation = "x".repeat(101)), "invalid answer: a text of 101 bytes, more than 100");
+        assert_eq!(wrong(|v| v.evidence[0].end = 99), "invalid answer: evidence: steps[0].error.message[7..99] does not exist");
+        assert_eq!(wrong(|v| v.evidence[0].start = 3), "invalid answer: evidence: steps[0].error.message[3..19] does not exist");
+        assert_eq!(
+            verdicts(vec![said(), said(), said()], &trace(), ROOM).unwrap_err().to_string(),
+            "invalid answer: 3 verdicts, more than 2"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_location_makes_it_panic(location in "\\PC{0,20}|steps\\[[0-9]{0,3}\\]?\\.?error\\.?(message|code|x)?", start in any::<u32>(), end in any::<u32>()) {
+            let _ = excerpt(wit::Evidence { location, start, end }, &trace());
+        }
+    }
+}

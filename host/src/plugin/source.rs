@@ -1,0 +1,84 @@
+//! Where components come from: the files of a folder. It reads bytes and knows no wasmtime.
+
+use super::{PluginError, refused};
+use crate::config::Count;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// The `*.wasm` files of `dir`, by name. A folder that does not exist holds none.
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
+    let failed = |why| PluginError::Folder { dir: dir.to_owned(), why };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) => return Err(failed(why)),
+    };
+    let mut files = entries
+        .map(|entry| entry.map(|e| e.path()))
+        .filter(|path| path.as_ref().map_or(true, |p| p.extension().is_some_and(|e| e == "wasm")))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    files.sort();
+    Ok(files)
+}
+
+/// The bytes of a plugin's file: of a regular one, and of no more than the limit.
+pub(super) fn read(path: &Path, limit: Count) -> Result<Vec<u8>, PluginError> {
+    let file = path.display().to_string();
+    let unreadable = |e: std::io::Error| refused(&file, format!("cannot be read: {e}"), "check the file and its permissions");
+    // Asked before it is opened: opening a fifo would wait for its writer.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(refused(&file, "is not a regular file", "put the component itself here"));
+    }
+    let mut bytes = Vec::new();
+    let most = limit.mib() as u64;
+    std::fs::File::open(path).and_then(|f| f.take(most + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(refused(&file, format!("is larger than {} MiB", limit.get()), "raise plugins.max_file_mib if you trust it"));
+    }
+    Ok(bytes)
+}
+
+/// What can be told from the first eight bytes (component model, binary format: magic, version, layer).
+pub(super) fn looks_like_component(bytes: &[u8]) -> Result<(), (&'static str, &'static str)> {
+    match bytes.first_chunk::<8>() {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
+            Err(("is a core module, not a component", "encode it with the wit-component crate or `wasm-tools component new`"))
+        }
+        Some([0, b'a', b's', b'm', ..]) => Err(("is WebAssembly of an unknown version", "build it with current tools")),
+        _ if bytes.is_empty() => Err(("is empty", "build it again")),
+        _ => Err(("is not WebAssembly", "put compiled components here, or remove it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_a_component() {
+        assert!(looks_like_component(&wat::parse_str("(component)").unwrap()).is_ok());
+        assert_eq!(looks_like_component(&wat::parse_str("(module)").unwrap()).unwrap_err().0, "is a core module, not a component");
+        assert_eq!(looks_like_component(b"").unwrap_err().0, "is empty");
+        assert_eq!(looks_like_component(b"#!/bin/sh\n").unwrap_err().0, "is not WebAssembly");
+        assert_eq!(looks_like_component(b"\0asm").unwrap_err().0, "is not WebAssembly");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_holds_nothing() {
+        assert!(list(Path::new("/nowhere/at/all")).unwrap().is_empty());
+        assert!(list(Path::new("/dev/null")).is_err());
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.wasm");
+        std::fs::write(&path, vec![0; (1 << 20) + 1]).unwrap();
+        let error = read(&path, std::num::NonZeroUsize::MIN.into()).unwrap_err().to_string();
+        assert!(error.ends_with("is larger than 1 MiB"), "{error}");
+        assert!(read(dir.path(), std::num::NonZeroUsize::MIN.into()).is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! What a run looks like: outcomes to stdout, words for people to stderr. Besides `main` the only room that prints.
+
+mod human;
+mod summary;
+
+pub use summary::Summary;
+
+use crate::model::Outcome;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write as _;
+
+/// How outcomes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A table and a summary.
+    Human,
+    /// One outcome a line, as it is done; the summary goes to stderr.
+    Json,
+}
+
+/// Takes outcomes as they come and writes them in the format asked for.
+pub struct Report {
+    format: Format,
+    progress: ProgressBar,
+    /// Outcomes and their place in the order of the vectors; only the table needs them all.
+    rows: Vec<Outcome>,
+    summary: Summary,
+}
+
+impl Report {
+    /// A report on `total` vectors, where that is known. The progress bar shows on a terminal only.
+    #[must_use]
+    pub fn new(format: Format, total: Option<usize>) -> Self {
+        let progress = ProgressBar::new(total.unwrap_or_default() as u64);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+            progress.set_style(style);
+        }
+        if total.is_none() {
+            progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+        Self { format, progress, rows: Vec::new(), summary: Summary::default() }
+    }
+
+    /// Takes one outcome.
+    pub fn outcome(&mut self, outcome: Outcome) {
+        self.summary.count(&outcome);
+        self.progress.set_message(self.summary.short());
+        self.progress.inc(1);
+        match self.format {
+            Format::Json => to_stdout(&serde_json::to_string(&outcome).unwrap_or_default()),
+            Format::Human => self.rows.push(outcome),
+        }
+    }
+
+    /// The counts so far, to add what happens beside the outcomes.
+    pub fn summary(&mut self) -> &mut Summary {
+        &mut self.summary
+    }
+
+    /// Writes what is left: the table with rows in the order of `names`, then the summary and `notes`.
+    pub fn finish(mut self, names: &[String], notes: &[String]) -> Summary {
+        self.progress.finish_and_clear();
+        let mut end = human::summary(&self.summary);
+        for note in notes {
+            end.push_str(note);
+            end.push('\n');
+        }
+        match self.format {
+            Format::Json => to_stderr(end.trim_end()),
+            Format::Human => {
+                self.rows.sort_by_key(|row| names.iter().position(|name| *name == row.vector));
+                to_stdout(&format!("{}\n{}", human::table(&self.rows), end.trim_end()));
+            }
+        }
+        self.summary
+    }
+}
+
+/// Writes a line to stdout. A reader that has gone away (`| head`) must not stop a run whose sessions are under way.
+pub fn to_stdout(text: &str) {
+    let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+/// Writes a line for people to stderr.
+pub fn to_stderr(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// An `error:` with its `help:`, to stderr. The text may hold line breaks of ours.
+pub fn fail(what: &str, help: &str) {
+    let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
+    let lines: Vec<_> = what.lines().map(human::shown).collect();
+    to_stderr(&format!("{bold}error:{bold:#} {}\n  help: {help}", lines.join("\n")));
+}
+
+/// A `warning:` with its `help:`, to stderr.
+pub fn warn(what: &str, help: &str) {
+    let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
+    to_stderr(&format!("{bold}warning:{bold:#} {}\n  help: {}", human::shown(what), human::shown(help)));
+}

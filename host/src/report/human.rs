@@ -1,0 +1,192 @@
+//! The table and the summary, made to be read. Pure: texts in, text out. Whatever a trace or a plugin wrote is shown without
+//! control characters.
+
+use super::Summary;
+use crate::model::{Classification, Outcome, Status};
+use comfy_table::{ContentArrangement, Table, presets};
+use std::fmt::Write as _;
+
+/// How much of a matched text the table shows, in characters.
+const MATCHED_CHARS: usize = 48;
+
+/// One row a vector.
+pub(super) fn table(outcomes: &[Outcome]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["", "VECTOR", "OUTCOME", "CONF", "REASON", "FAILING STEP", "MATCHED"]);
+    for outcome in outcomes {
+        table.add_row(row(outcome));
+    }
+    // The library pads the last column: blanks at a line's end get in the way when a row is copied.
+    let mut text: String = table.to_string().lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{}", line.trim_end());
+        text
+    });
+    text.push_str(&details(outcomes));
+    text
+}
+
+fn row(outcome: &Outcome) -> [String; 7] {
+    let best = outcome.verdicts.first();
+    let matched = best.and_then(|v| v.evidence.first()).map(|e| e.text.chars().take(MATCHED_CHARS).collect::<String>());
+    let said = match (&outcome.problem, &outcome.classification, &outcome.status) {
+        (Some(problem), ..) => format!("not finished: {}", problem.kind.as_str()),
+        (None, Some(classification), _) => classification.to_string(),
+        (None, None, Some(status)) => shown(&status.0),
+        (None, None, None) => String::new(),
+    };
+    let or_dash = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), shown);
+    [
+        mark(outcome).to_owned(),
+        shown(&outcome.vector),
+        said,
+        outcome.confidence.map_or_else(|| "–".to_owned(), |c| format!("{:.2}", c.get())),
+        or_dash(outcome.reason.as_deref()),
+        or_dash(outcome.failing_step_name.as_deref().or(outcome.failing_step_id.as_deref())),
+        or_dash(matched.as_deref()),
+    ]
+}
+
+fn mark(outcome: &Outcome) -> &'static str {
+    match (outcome.expected, &outcome.problem) {
+        (Some(true), _) => "✓",
+        (Some(false), _) => "✗",
+        (None, Some(_)) => "?",
+        (None, None) => " ",
+    }
+}
+
+/// What a row has no room for: differences from what was expected, problems, dissent.
+fn details(outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        let mut lines: Vec<String> = outcome.mismatch.iter().map(|m| shown(m)).collect();
+        lines.extend(outcome.problem.as_ref().filter(|_| outcome.expected != Some(true)).map(|p| shown(&p.to_string())));
+        let dissent = outcome
+            .dissent()
+            .map(|v| format!("dissent: {} says {} ({:.2}): {}", v.plugin, v.classification, v.confidence.get(), shown(&v.explanation)));
+        lines.extend(dissent);
+        if !lines.is_empty() {
+            let session = outcome.session_id.as_ref().map_or_else(String::new, |id| format!(" (session {id})"));
+            let _ = writeln!(text, "\n{} {}{session}", mark(outcome).trim(), shown(&outcome.vector));
+            for line in lines {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+    }
+    text
+}
+
+/// The counts, and what to do next.
+pub(super) fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    let finished = if summary.unexpected == 0 && summary.undecided == 0 {
+        "all as expected".to_owned()
+    } else {
+        format!("{} not as expected", summary.unexpected + summary.undecided)
+    };
+    let _ = writeln!(text, "{}: {finished}", plural(summary.vectors, "vector"));
+    count(&mut text, summary.completed, Status::COMPLETED, "");
+    for (classification, number) in &summary.classified {
+        count(&mut text, *number, classification, next_step(classification));
+    }
+    for (kind, number) in &summary.problems {
+        count(&mut text, *number, &format!("not finished: {kind}"), problem_step(kind));
+    }
+    for ((plugin, why), number) in &summary.abstained {
+        let _ = writeln!(text, "abstained: {} from {}: {}", shown(plugin), plural(*number, "vector"), shown(why));
+    }
+    for (why, number) in &summary.not_delivered {
+        let _ = writeln!(text, "webhook: {} lost: {}", plural(*number, "outcome"), shown(why));
+    }
+    for (why, number) in &summary.not_audited {
+        let _ = writeln!(text, "audit log: {} not written: {}", plural(*number, "entry"), shown(why));
+    }
+    text
+}
+
+fn count(text: &mut String, number: usize, what: &str, next: &str) {
+    if number > 0 {
+        let _ = writeln!(text, "{}", format!("{number:>5}  {what:<28} {next}").trim_end());
+    }
+}
+
+fn next_step(classification: &str) -> &'static str {
+    match classification {
+        Classification::EXTERNAL => "ask the owners of what was called, or wait and run again",
+        Classification::INTERNAL => "mend the action, at the failing step",
+        Classification::UNKNOWN => "read the trace; a rule of your own in plugins/ can tell next time",
+        _ => "",
+    }
+}
+
+fn problem_step(kind: &str) -> &'static str {
+    match kind {
+        "deadline" => "it may still be running; raise api.deadline_ms",
+        "session-gone" => "the platform no longer has the trace; run again",
+        "ambiguous" => "the action may have run; look on the platform before running again",
+        "unreachable" => "check the network and the platform, run again",
+        "refused" => "check dataActionId and environmentId",
+        "credentials" => "check client id, secret and scopes",
+        _ => "run again",
+    }
+}
+
+fn plural(number: usize, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+/// A text from outside without what could move a cursor, hide text or reverse its direction.
+pub(super) fn shown(text: &str) -> String {
+    let unseen =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    text.chars().map(|c| if unseen(c) { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Environment, Problem, ProblemKind};
+
+    fn outcome(vector: &str) -> Outcome {
+        Outcome::of(vector.into(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), Environment::Test)
+    }
+
+    #[test]
+    fn hostile_text_is_tamed() {
+        let mut bad = outcome("\u{1b}[2Jv\r\n\u{202e}x");
+        bad.failing_step_name = Some("\u{7}step\u{9b}31m".into());
+        let text = table(&[bad]);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+    }
+
+    #[test]
+    fn differences_and_problems_are_spelled_out() {
+        let mut bad = outcome("a");
+        bad.expected = Some(false);
+        bad.mismatch = vec!["status: expected COMPLETED, got FAILED".into()];
+        let mut stuck = outcome("b");
+        stuck.problem = Some(Problem { kind: ProblemKind::Deadline, text: "no result after 3 s".into() });
+        let text = table(&[bad, stuck]);
+        assert!(text.contains("✗ a\n    status: expected COMPLETED, got FAILED\n"), "{text}");
+        assert!(text.contains("? b\n    deadline: no result after 3 s\n"), "{text}");
+    }
+
+    #[test]
+    fn counts_come_with_the_next_step() {
+        let mut counted = Summary::default();
+        let mut failed = outcome("a");
+        failed.classification = Some(Classification::unknown());
+        failed.expected = Some(false);
+        counted.count(&failed);
+        counted.not_audited.insert("disk full".into(), 2);
+        assert_eq!(
+            summary(&counted),
+            "1 vector: 1 not as expected\n    1  UNKNOWN                      read the trace; a rule of your own in plugins/ can tell next time\naudit log: 2 entries not written: disk full\n"
+        );
+    }
+}

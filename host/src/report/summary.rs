@@ -1,0 +1,62 @@
+//! Counts of a run. It knows outcomes, not how they are shown.
+
+use crate::model::{Abstention, Classification, Outcome, Status};
+use std::collections::BTreeMap;
+
+/// What a run came to.
+#[derive(Debug, Default, Clone)]
+pub struct Summary {
+    /// How many outcomes there are.
+    pub vectors: usize,
+    /// How many executions completed.
+    pub completed: usize,
+    /// Failed executions by classification.
+    pub classified: BTreeMap<String, usize>,
+    /// Vectors that could not be finished, by kind of problem.
+    pub problems: BTreeMap<&'static str, usize>,
+    /// How many got a session at all.
+    pub sessions: usize,
+    /// How many are not as expected.
+    pub unexpected: usize,
+    /// How many could neither be finished nor compared.
+    pub undecided: usize,
+    /// Who failed to give a verdict, why, and how often. Having no opinion, or nothing to look at, is no failure.
+    pub abstained: BTreeMap<(String, String), usize>,
+    /// Entries in the audit log.
+    pub audited: usize,
+    /// What kept entries out of it.
+    pub not_audited: BTreeMap<String, usize>,
+    /// Outcomes the dashboard has.
+    pub delivered: usize,
+    /// What kept outcomes from it.
+    pub not_delivered: BTreeMap<String, usize>,
+}
+
+impl Summary {
+    /// Counts one outcome.
+    pub fn count(&mut self, outcome: &Outcome) {
+        self.vectors += 1;
+        self.sessions += usize::from(outcome.session_id.is_some());
+        if let Some(problem) = &outcome.problem {
+            *self.problems.entry(problem.kind.as_str()).or_default() += 1;
+        } else if let Some(classification) = &outcome.classification {
+            *self.classified.entry(classification.to_string()).or_default() += 1;
+        } else {
+            self.completed += usize::from(outcome.status.as_ref().is_some_and(|s| s.0 == Status::COMPLETED));
+        }
+        self.unexpected += usize::from(outcome.expected == Some(false));
+        self.undecided += usize::from(outcome.problem.is_some() && outcome.expected.is_none());
+        let harmless = [Abstention::NoOpinion.to_string(), Abstention::NoTrace.to_string()];
+        for abstained in outcome.abstained.iter().filter(|a| !harmless.contains(&a.why)) {
+            *self.abstained.entry((abstained.plugin.clone(), abstained.why.clone())).or_default() += 1;
+        }
+    }
+
+    /// The counts in a few words, for a progress bar.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let of = |name: &str| self.classified.get(name).copied().unwrap_or_default();
+        let (external, internal) = (of(Classification::EXTERNAL), of(Classification::INTERNAL));
+        format!("{} completed, {external} external, {internal} internal", self.completed)
+    }
+}

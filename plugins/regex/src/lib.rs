@@ -1,0 +1,13 @@
+//! The default classifier. As a component it is glued to the WIT world by `component`; natively it is this plain library.
+
+#[cfg(target_arch = "wasm32")]
+mod component;
+pub mod pack;
+pub mod rules;
+pub mod view;
+
+#[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, clippy::restriction)]
+mod bindings {
+    wit_bindgen::generate!({ path: "../../wit", world: "classifier", pub_export_macro: true });
+}
+pub use bindings::tracejury::classifier::types::{Description, Evidence, Fault, Step, Trace, Verdict};

@@ -1,0 +1,180 @@
+//! A pack made ready to run: one regex set over all patterns finds which occur, then each rule's logic is plain set
+//! arithmetic. It knows texts and their locations, not traces.
+
+use crate::pack::{self, Field, Pack, Rule};
+use regex::{Regex, RegexSet, RegexSetBuilder};
+
+/// The most memory one compiled pattern or the set of all may take, in bytes.
+const SIZE_LIMIT: usize = 16 << 20;
+
+/// A text a rule may look at, and where it stands in the trace.
+#[derive(Debug, Clone)]
+pub struct Text<'a> {
+    /// Which field of an error or step it is.
+    pub field: Field,
+    /// Its path in the trace, such as `steps[1].error.message`.
+    pub location: String,
+    /// The text itself.
+    pub text: &'a str,
+}
+
+/// A rule that matched and what it matched.
+#[derive(Debug)]
+pub struct Match<'r> {
+    /// The rule.
+    pub rule: &'r Rule,
+    /// For each pattern that carried the match: index of the text, start and end in bytes.
+    pub spans: Vec<(usize, usize, usize)>,
+}
+
+/// A pack with its patterns compiled. Linear time: no pattern can backtrack.
+#[derive(Debug)]
+pub struct Rules {
+    pack: Pack,
+    set: RegexSet,
+    /// For each rule, the index of its first pattern in `set`: `any`, then `all`, then `none`.
+    offsets: Vec<usize>,
+}
+
+impl Rules {
+    /// Compiles the pack in `settings`, or the built-in one where `settings` is blank.
+    ///
+    /// # Errors
+    /// What is wrong with the pack, in one line.
+    pub fn from_settings(settings: &str) -> Result<Self, String> {
+        Self::new(if settings.trim().is_empty() { pack::built_in()? } else { pack::parse(settings)? })
+    }
+
+    /// Compiles a pack.
+    ///
+    /// # Errors
+    /// The rule and the pattern that is no regex.
+    pub fn new(pack: Pack) -> Result<Self, String> {
+        let set = RegexSetBuilder::new(pack.rules.iter().flat_map(patterns))
+            .size_limit(SIZE_LIMIT)
+            .build()
+            .map_err(|error| culprit(&pack).unwrap_or_else(|| format!("patterns: {error}")))?;
+        let offsets = pack
+            .rules
+            .iter()
+            .scan(0, |next, rule| {
+                let mine = *next;
+                *next += patterns(rule).count();
+                Some(mine)
+            })
+            .collect();
+        Ok(Self { pack, set, offsets })
+    }
+
+    /// The pack that runs.
+    #[must_use]
+    pub fn pack(&self) -> &Pack {
+        &self.pack
+    }
+
+    /// The rule that speaks for `texts`: the most confident of those that match, the earlier one of equals.
+    #[must_use]
+    pub fn best(&self, texts: &[Text<'_>]) -> Option<Match<'_>> {
+        let found: Vec<_> = texts.iter().map(|t| self.set.matches(t.text)).collect();
+        let hits = |rule: &Rule, pattern: usize| {
+            texts.iter().zip(&found).any(|(text, found)| rule.fields.contains(&text.field) && found.matched(pattern))
+        };
+        let matched = |(rule, first): &(&Rule, &usize)| {
+            let all = **first + rule.any.len();
+            let none = all + rule.all.len();
+            let end = none + rule.none.len();
+            (rule.any.is_empty() || (**first..all).any(|p| hits(rule, p)))
+                && (all..none).all(|p| hits(rule, p))
+                && !(none..end).any(|p| hits(rule, p))
+        };
+        let (rule, _) = self
+            .pack
+            .rules
+            .iter()
+            .zip(&self.offsets)
+            .filter(matched)
+            .reduce(|best, next| if next.0.confidence > best.0.confidence { next } else { best })?;
+        Some(Match { rule, spans: spans(rule, texts) })
+    }
+}
+
+fn patterns(rule: &Rule) -> impl Iterator<Item = &String> {
+    rule.any.iter().chain(&rule.all).chain(&rule.none)
+}
+
+/// Where the winning rule's patterns stand: the first hit of `any`, and the first of each of `all`. Only the winner's
+/// patterns are compiled alone, since a set tells which patterns occur but not where.
+fn spans(rule: &Rule, texts: &[Text<'_>]) -> Vec<(usize, usize, usize)> {
+    let find = |pattern: &String| {
+        let regex = Regex::new(pattern).ok()?;
+        texts.iter().enumerate().filter(|(_, t)| rule.fields.contains(&t.field)).find_map(|(i, t)| {
+            let hit = regex.find(t.text)?;
+            Some((i, hit.start(), hit.end()))
+        })
+    };
+    rule.any.iter().find_map(find).into_iter().chain(rule.all.iter().filter_map(find)).collect()
+}
+
+fn culprit(pack: &Pack) -> Option<String> {
+    pack.rules.iter().find_map(|rule| {
+        patterns(rule).find_map(|pattern| {
+            let error = Regex::new(pattern).err()?.to_string();
+            let last = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Some(format!("rule {}: pattern `{pattern}`: {last}", rule.id))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Vec<Text<'_>> {
+        vec![Text { field: Field::Message, location: "error.message".into(), text }]
+    }
+
+    #[test]
+    fn every_example_of_the_built_in_pack_holds() {
+        let rules = Rules::from_settings("").unwrap();
+        for rule in &rules.pack.rules {
+            let alone = Rules::new(Pack { rules: vec![rule.clone()], ..rules.pack.clone() }).unwrap();
+            for text in &rule.matches {
+                assert!(alone.best(&message(text)).is_some(), "{} should match {text:?}", rule.id);
+                let best = rules.best(&message(text)).unwrap().rule;
+                assert_eq!(best.id, rule.id, "another rule speaks for {text:?}");
+            }
+            for text in &rule.rejects {
+                assert!(alone.best(&message(text)).is_none(), "{} should not match {text:?}", rule.id);
+            }
+        }
+    }
+
+    #[test]
+    fn ordinary_words_match_nothing() {
+        let rules = Rules::from_settings("").unwrap();
+        for text in ["Something went wrong", "Error: failed", "Error: null", "exit code 1", "", "order 503 was shipped to 404 Main St"] {
+            assert!(rules.best(&message(text)).is_none(), "{text:?}: {:?}", rules.best(&message(text)).map(|m| &m.rule.id));
+        }
+    }
+
+    #[test]
+    fn a_bad_pattern_is_named() {
+        let pack = pack::BUILT_IN.replacen("any = [", "any = ['(', ", 1);
+        let error = Rules::from_settings(&pack).unwrap_err();
+        assert!(error.starts_with("rule dns: pattern `(`: unclosed group"), "{error}");
+    }
+
+    #[test]
+    fn any_all_none_and_in() {
+        let pack = "schema = 1\nname = 'n'\nversion = '1.0.0'\nsummary = 's'\n[[rule]]\nid = 'a'\nclassification = 'X'\nconfidence = 0.5\nexplain = 'e'\n\
+            any = ['one', 'two']\nall = ['three']\nnone = ['four']\nin = ['message']";
+        let rules = Rules::from_settings(pack).unwrap();
+        let spans = |text| rules.best(&message(text)).map(|m| m.spans);
+        assert_eq!(spans("two three"), Some(vec![(0, 0, 3), (0, 4, 9)]));
+        assert_eq!(spans("two"), None);
+        assert_eq!(spans("three"), None);
+        assert_eq!(spans("one three four"), None);
+        let code = [Text { field: Field::Code, location: "error.code".into(), text: "one three" }];
+        assert!(rules.best(&code).is_none());
+    }
+}
