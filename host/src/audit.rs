@@ -159,7 +159,9 @@ mod tests {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, before).unwrap();
         let log = AuditLog::open(&path, 30).unwrap();
-        outcomes.iter().for_each(|o| drop(log.append(o).unwrap()));
+        for outcome in outcomes {
+            log.append(outcome).unwrap();
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         text.lines().filter(|line| !line.starts_with("{\"torn")).map(|line| serde_json::from_str(line).unwrap()).collect()
     }

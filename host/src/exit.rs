@@ -127,8 +127,8 @@ mod tests {
         assert_eq!(sum(|s| s.unexpected = 1), Exit::Unexpected);
         assert_eq!(sum(|s| s.undecided = 1), Exit::Unexpected);
         assert_eq!(sum(|s| (s.undecided, s.sessions) = (2, 0)), Exit::CouldNotRun);
-        assert_eq!(sum(|s| drop(s.not_audited.insert("x".into(), 1))), Exit::CouldNotRun);
-        assert_eq!(sum(|s| drop(s.not_delivered.insert("x".into(), 1))), Exit::AsExpected);
-        assert_eq!(sum(|s| drop(s.problems.insert("interrupted", 1))), Exit::Interrupted);
+        assert_eq!(sum(|s| _ = s.not_audited.insert("x".into(), 1)), Exit::CouldNotRun);
+        assert_eq!(sum(|s| _ = s.not_delivered.insert("x".into(), 1)), Exit::AsExpected);
+        assert_eq!(sum(|s| _ = s.problems.insert("interrupted", 1)), Exit::Interrupted);
     }
 }

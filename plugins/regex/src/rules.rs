@@ -3,6 +3,7 @@
 
 use crate::pack::{self, Field, Pack, Rule};
 use regex::{Regex, RegexSet, RegexSetBuilder};
+use std::sync::OnceLock;
 
 /// The most memory one compiled pattern or the set of all may take, in bytes.
 const SIZE_LIMIT: usize = 16 << 20;
@@ -34,6 +35,8 @@ pub struct Rules {
     set: RegexSet,
     /// For each rule, the index of its first pattern in `set`: `any`, then `all`, then `none`.
     offsets: Vec<usize>,
+    /// Each pattern alone, compiled when its rule first wins: a set tells which patterns occur but not where.
+    alone: Vec<OnceLock<Option<Regex>>>,
 }
 
 impl Rules {
@@ -63,7 +66,7 @@ impl Rules {
                 Some(mine)
             })
             .collect();
-        Ok(Self { pack, set, offsets })
+        Ok(Self { pack, alone: (0..set.len()).map(|_| OnceLock::new()).collect(), set, offsets })
     }
 
     /// The pack that runs.
@@ -87,32 +90,33 @@ impl Rules {
                 && (all..none).all(|p| hits(rule, p))
                 && !(none..end).any(|p| hits(rule, p))
         };
-        let (rule, _) = self
+        let (rule, first) = self
             .pack
             .rules
             .iter()
             .zip(&self.offsets)
             .filter(matched)
             .reduce(|best, next| if next.0.confidence > best.0.confidence { next } else { best })?;
-        Some(Match { rule, spans: spans(rule, texts) })
+        Some(Match { rule, spans: self.spans(rule, *first, texts) })
+    }
+
+    /// Where the winning rule's patterns stand: the first hit of `any`, and the first of each of `all`.
+    fn spans(&self, rule: &Rule, first: usize, texts: &[Text<'_>]) -> Vec<(usize, usize, usize)> {
+        let find = |(i, pattern): (usize, &String)| {
+            let regex = self.alone.get(first + i)?.get_or_init(|| Regex::new(pattern).ok()).as_ref()?;
+            texts.iter().enumerate().filter(|(_, t)| rule.fields.contains(&t.field)).find_map(|(i, t)| {
+                let hit = regex.find(t.text)?;
+                Some((i, hit.start(), hit.end()))
+            })
+        };
+        let any = rule.any.iter().enumerate().find_map(find);
+        let all = rule.all.iter().enumerate().map(|(i, pattern)| (rule.any.len() + i, pattern)).filter_map(find);
+        any.into_iter().chain(all).collect()
     }
 }
 
 fn patterns(rule: &Rule) -> impl Iterator<Item = &String> {
     rule.any.iter().chain(&rule.all).chain(&rule.none)
-}
-
-/// Where the winning rule's patterns stand: the first hit of `any`, and the first of each of `all`. Only the winner's
-/// patterns are compiled alone, since a set tells which patterns occur but not where.
-fn spans(rule: &Rule, texts: &[Text<'_>]) -> Vec<(usize, usize, usize)> {
-    let find = |pattern: &String| {
-        let regex = Regex::new(pattern).ok()?;
-        texts.iter().enumerate().filter(|(_, t)| rule.fields.contains(&t.field)).find_map(|(i, t)| {
-            let hit = regex.find(t.text)?;
-            Some((i, hit.start(), hit.end()))
-        })
-    };
-    rule.any.iter().find_map(find).into_iter().chain(rule.all.iter().filter_map(find)).collect()
 }
 
 fn culprit(pack: &Pack) -> Option<String> {

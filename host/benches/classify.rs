@@ -1,0 +1,113 @@
+//! One trace through the default classifier: native, in a warm instance, and in a fresh instance per trace, in turn within one
+//! run. What counts are the ratios; the microseconds are this machine's. Run with `cargo bench -p tracejury`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use tracejury::config::{self, Isolation, Plugins};
+use tracejury::jury::Classifier;
+use tracejury::model::{Environment, Fault, Status, Step, Trace};
+use tracejury_regex::rules::Rules;
+use tracejury_regex::{self as native, view};
+
+const ROUNDS: usize = 15;
+/// How long each contender runs in each round.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// A name and the work of one trace.
+type Contender<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
+fn main() {
+    let trace = trace();
+    let lowered = lowered(&trace);
+    let rules = Rules::from_settings("").unwrap();
+    let [warm, fresh] = [Isolation::Warm, Isolation::PerTrace].map(default_classifier);
+    let mut contenders: [Contender<'_>; 3] = [
+        ("native", Box::new(|| drop(black_box(view::verdicts(&rules, black_box(&lowered)))))),
+        ("warm instance", Box::new(|| drop(black_box(warm.classify(black_box(&trace)))))),
+        ("instance per trace", Box::new(|| drop(black_box(fresh.classify(black_box(&trace)))))),
+    ];
+    let mut times = [const { Vec::new() }; 3];
+    for round in 0..=ROUNDS {
+        for (i, (_, work)) in contenders.iter_mut().enumerate() {
+            let micros = micros_each(work);
+            // The first round warms caches and is not counted.
+            if round > 0 {
+                times[i].push(micros);
+            }
+        }
+    }
+    println!("one failed trace of 5 steps, {ROUNDS} rounds in turn, median [min .. max]\n");
+    println!("{:<20} {:>12} {:>25} {:>12}", "", "µs/trace", "", "× native");
+    let native = median(&mut times[0]);
+    for ((name, _), times) in contenders.iter().zip(&mut times) {
+        let mid = median(times);
+        println!("{name:<20} {mid:>12.2} {:>25} {:>12.2}", format!("[{:.2} .. {:.2}]", times[0], times[times.len() - 1]), mid / native);
+    }
+}
+
+fn micros_each(work: &mut dyn FnMut()) -> f64 {
+    let start = Instant::now();
+    let mut count = 0_u32;
+    while start.elapsed() < SLICE {
+        work();
+        count += 1;
+    }
+    start.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn default_classifier(isolation: Isolation) -> std::sync::Arc<dyn Classifier> {
+    let defaults = config::load(None, |_| None).unwrap().plugins;
+    let settings = Plugins { isolation, dir: "/nowhere".into(), ..defaults };
+    tracejury::plugin::load(&settings).unwrap().classifiers.remove(0)
+}
+
+fn trace() -> Trace {
+    let stack = "Error: connect ECONNREFUSED 10.20.30.40:8443\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1611:16)";
+    let fault =
+        Fault { message: "connect ECONNREFUSED 10.20.30.40:8443".into(), stack: Some(stack.into()), code: Some("ECONNREFUSED".into()) };
+    let step = |i: usize| Step {
+        id: format!("step-{i}"),
+        name: Some(format!("Step number {i}")),
+        timestamp: Some("2026-01-15T09:30:00.000Z".into()),
+        input: Some(r#"{"orderId":"ORD-4711","lines":[{"sku":"A-1","count":2}]}"#.into()),
+        output: Some(r#"{"status":"ok"}"#.into()),
+        error: (i == 3).then(|| fault.clone()),
+    };
+    Trace {
+        session: "5f0c7f7e-5a6e-4d5c-9a55-0e8f2b1f7c11".parse().unwrap(),
+        action: "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(),
+        environment: Environment::Test,
+        status: Status("FAILED".into()),
+        error: Some(Fault { message: "connect ECONNREFUSED 10.20.30.40:8443".into(), ..Fault::default() }),
+        steps: (0..5).map(step).collect(),
+    }
+}
+
+/// The same trace as the contract's type, as the guest sees it: what is not granted is withheld.
+fn lowered(trace: &Trace) -> native::Trace {
+    let fault = |f: &Fault| native::Fault { message: f.message.clone(), stack: f.stack.clone(), code: f.code.clone() };
+    let step = |s: &Step| native::Step {
+        id: s.id.clone(),
+        name: s.name.clone(),
+        timestamp: None,
+        input: None,
+        output: None,
+        error: s.error.as_ref().map(fault),
+    };
+    native::Trace {
+        session_id: trace.session.to_string(),
+        action_id: trace.action.to_string(),
+        environment: trace.environment.to_string(),
+        status: trace.status.to_string(),
+        error: trace.error.as_ref().map(fault),
+        failing_step: trace.failing_step().and_then(|i| u32::try_from(i).ok()),
+        steps: trace.steps.iter().map(step).collect(),
+        attributes: Vec::new(),
+    }
+}

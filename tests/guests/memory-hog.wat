@@ -1,0 +1,24 @@
+;; Takes memory until it gets no more, then traps.
+(module
+  (memory (export "memory") 1)
+  ;; the description at 16: name, version, summary; nothing read, nothing listed, no schema
+  (data (i32.const 16) "\80\00\00\00\0a\00\00\00\c0\00\00\00\05\00\00\00\80\00\00\00\0a\00\00\00")
+  (data (i32.const 128) "memory-hog")
+  (data (i32.const 192) "1.0.0")
+  (global $next (mut i32) (i32.const 4096))
+  ;; a bump allocator: nothing is ever freed, an instance does not live that long
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+    (global.set $next (i32.add (local.get $at) (local.get 3)))
+    (block $fits
+      (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size) (i32.const 65536))))
+      (drop (memory.grow (i32.const 16))))
+    (local.get $at))
+  (func (export "describe") (result i32) (i32.const 16))
+  ;; 96 holds zeros: the result `ok`
+  (func (export "configure") (param i32 i32) (result i32) (i32.const 96))
+  (func (export "classify") (param i32) (result i32)
+    (loop $more
+      (br_if $more (i32.ne (memory.grow (i32.const 64)) (i32.const -1))))
+    (unreachable)))

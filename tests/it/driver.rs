@@ -1,0 +1,211 @@
+//! Drives the real binary: a simulator with a script, a run against it, and what came of both.
+
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The action of the original vector.
+pub const ACTION: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+
+/// The folder of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A folder of a test's own, and the commands run in it.
+pub struct Bench {
+    pub dir: tempfile::TempDir,
+    env: Vec<(String, String)>,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
+    }
+
+    /// Settings for a run against `simulator`, quick enough for a test.
+    pub fn against(simulator: &Simulator) -> Self {
+        let mut bench = Self::new();
+        bench.env("CXONE_BASE_URL", &simulator.url).env("CXONE_CLIENT_ID", "demo-client").env("CXONE_CLIENT_SECRET", "demo-secret");
+        bench.settings("");
+        bench
+    }
+
+    /// Writes the settings file: quick polling, and `more`, which begins with further keys of `[api]`.
+    pub fn settings(&mut self, more: &str) -> &mut Self {
+        let deadline = if more.contains("deadline_ms") { "" } else { "deadline_ms = 20000\n" };
+        self.file("tracejury.toml", format!("[api]\npoll_first_ms = 20\npoll_max_ms = 100\nretry_first_ms = 20\n{deadline}{more}"));
+        self
+    }
+
+    pub fn env(&mut self, name: &str, value: &str) -> &mut Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(name)).unwrap()
+    }
+
+    /// Compiled components are shared by all tests: compiling the default classifier takes a while.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tracejury"));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        for name in ["CXONE_BASE_URL", "CXONE_CLIENT_ID", "CXONE_CLIENT_SECRET", "WEBHOOK_URL", "WEBHOOK_SECRET", "AUDIT_LOG_PATH"] {
+            command.env_remove(name);
+        }
+        command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).envs(self.env.iter().map(|(k, v)| (k, v)));
+        command
+    }
+
+    pub fn tracejury(&self, args: &[&str]) -> Done {
+        Done::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs with something on stdin.
+    pub fn piped(&self, args: &[&str], input: &str) -> Done {
+        let mut child = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A child that has failed already does not read: then its own message is what counts.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Done::of(&child.wait_with_output().unwrap())
+    }
+
+    /// Runs vectors and gives the outcome lines.
+    pub fn run(&self, vectors: &Value) -> Done {
+        self.file("vectors.json", vectors.to_string());
+        self.tracejury(&["run", "vectors.json", "--format", "json"])
+    }
+}
+
+impl Done {
+    pub fn of(output: &std::process::Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    /// The outcome lines.
+    pub fn outcomes(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}\n{}", self.stderr))).collect()
+    }
+
+    /// The one outcome line.
+    pub fn outcome(&self) -> Value {
+        let mut outcomes = self.outcomes();
+        assert_eq!(outcomes.len(), 1, "{self:?}");
+        outcomes.remove(0)
+    }
+}
+
+/// A vector for the action of the original.
+pub fn vector() -> Value {
+    json!({"name": "v", "dataActionId": ACTION, "environmentId": "test",
+           "inputParameters": {"customerId": "CUST-998877", "orderAmount": 150.75, "currency": "USD"}})
+}
+
+/// A trace whose second of three steps failed.
+pub fn failed(message: &str) -> Value {
+    json!({"status": "FAILED", "result": {"error": {"message": message}}, "trace": [
+        {"stepId": "one", "stepName": "Prepare", "output": "ok"},
+        {"stepId": "two", "stepName": "Call out", "timestamp": "2026-01-01T00:00:00Z", "error": {"message": message, "stack": format!("Error: {message}\n    at x.js:1:1")}},
+        {"stepId": "three", "stepName": "Clean up", "output": "ok"}]})
+}
+
+pub fn completed() -> Value {
+    json!({"status": "COMPLETED", "result": {}, "trace": [{"stepId": "one"}]})
+}
+
+/// A scenario of the original's action that answers `answer`, with `more` fields.
+pub fn scenario(answer: &Value, more: &Value) -> Value {
+    let mut scenario = json!({"name": "s", "dataActionId": ACTION, "runningMs": 30, "answer": answer});
+    scenario.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    scenario
+}
+
+/// `tracejury simulate` as a child of the test.
+pub struct Simulator {
+    pub url: String,
+    pub webhook: String,
+    child: Child,
+    bench: Bench,
+}
+
+impl Simulator {
+    /// A simulator with one scenario.
+    pub fn of(scenario: &Value) -> Self {
+        Self::script(&json!({"version": 1, "scenarios": [scenario]}))
+    }
+
+    pub fn script(script: &Value) -> Self {
+        let bench = Bench::new();
+        bench.file("script.json", script.to_string());
+        let mut child = bench
+            .command(&["simulate", "--scenario", "script.json", "--deliveries", "deliveries.jsonl"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let hello: Value = serde_json::from_str(&line).unwrap();
+        let text = |name: &str| hello[name].as_str().unwrap().to_owned();
+        Self { url: text("url"), webhook: text("webhook"), child, bench }
+    }
+
+    /// What was asked of it: `requests` in order, and `executed`, how often each action ran.
+    pub fn journal(&self) -> Value {
+        serde_json::from_str(&get(&format!("{}/_simulator/journal", self.url))).unwrap()
+    }
+
+    /// The requests whose path ends in `end`.
+    pub fn requests(&self, end: &str) -> Vec<Value> {
+        let journal = self.journal();
+        let all = journal["requests"].as_array().unwrap();
+        all.iter().filter(|r| r["path"].as_str().unwrap().ends_with(end)).cloned().collect()
+    }
+
+    /// How often the original's action ran.
+    pub fn executed(&self) -> u64 {
+        self.journal()["executed"][ACTION].as_u64().unwrap_or_default()
+    }
+
+    /// The webhooks it received.
+    pub fn deliveries(&self) -> Vec<Value> {
+        self.bench.read("deliveries.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A GET without a client library: status line and headers are not looked at.
+pub fn get(url: &str) -> String {
+    let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}

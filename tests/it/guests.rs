@@ -1,0 +1,168 @@
+//! Hostile and broken plugins, from `tests/guests`: each costs its own vote, nothing else.
+//!
+//! | guest | what it does | what is said |
+//! |---|---|---|
+//! | loop | never answers | stopped after … ms |
+//! | loop-in-describe | never says who it is | not loaded: stopped after … ms |
+//! | memory-hog | takes all the memory it can | wanted more than … MiB of memory |
+//! | trap | traps | trapped: … unreachable … |
+//! | deep | recurses without end | trapped: call stack exhausted |
+//! | confidence-7 | is seven times sure | invalid answer: confidence: 7 … |
+//! | many-verdicts | claims 2³¹ − 1 verdicts | trapped: … |
+//! | refuses-settings | refuses `configure` | not loaded: … declined: configure: no, thank |
+//! | wasi | imports a WASI clock | not loaded: asks for what no classifier gets: wasi:clocks/… |
+//! | wrong-world | has `classify` of another type | not loaded: is not of the world … |
+//! | counter | keeps state between calls | answers 1 each time: instances share nothing |
+//! | a core module, a cut off, an empty and a random file, a folder | no component at all | not loaded: … |
+
+use crate::driver::{ACTION, Bench, Done, failed, root};
+use serde_json::{Value, json};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+
+/// A guest of `tests/guests`, encoded as a component of its own world, or of the contract's where it has none.
+pub fn component(name: &str, change: impl FnOnce(String) -> String) -> Vec<u8> {
+    let guests = root().join("tests/guests");
+    let text = change(std::fs::read_to_string(guests.join(format!("{name}.wat"))).unwrap());
+    let mut module = wat::parse_str(&text).unwrap();
+    let own = guests.join(format!("{name}.wit"));
+    let wit = if own.exists() { own } else { root().join("wit/classifier.wit") };
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str(&wit, &std::fs::read_to_string(&wit).unwrap()).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+}
+
+/// One trace through the default classifier and a plugin.
+fn beside(file: &str, bytes: &[u8]) -> (Value, Done) {
+    let mut bench = Bench::new();
+    bench.settings("[plugins]\ndeadline_ms = 400\nload_deadline_ms = 400\nmemory_mib = 16\n");
+    bench.file(&format!("plugins/{file}"), bytes);
+    let mut line = failed("getaddrinfo ENOTFOUND x");
+    line.as_object_mut()
+        .unwrap()
+        .extend(json!({"sessionId": "s", "actionId": ACTION, "environmentId": "test"}).as_object().unwrap().clone());
+    let done = bench.piped(&["classify", "--format", "json"], &line.to_string());
+    (done.outcome(), done)
+}
+
+/// What a plugin that abstains is said to have done; the default classifier's verdict and the exit code stand.
+fn said_of(file: &str, bytes: &[u8]) -> (String, String) {
+    let (outcome, done) = beside(file, bytes);
+    assert_eq!((done.code, &outcome["reason"], &outcome["confidence"]), (0, &json!("dns"), &json!(0.95)), "{done:?}");
+    let abstained = outcome["abstained"].as_array().unwrap();
+    assert_eq!(abstained.len(), 1, "{outcome}");
+    (abstained[0]["plugin"].as_str().unwrap().to_owned(), abstained[0]["why"].as_str().unwrap().to_owned())
+}
+
+fn hostile(name: &str) -> (String, String) {
+    said_of("guest.wasm", &component(name, |text| text))
+}
+
+#[test]
+fn an_endless_loop_is_stopped() {
+    assert_eq!(hostile("loop"), ("loop".into(), "stopped after 400 ms".into()));
+}
+
+#[test]
+fn an_endless_description_is_stopped() {
+    assert_eq!(hostile("loop-in-describe"), ("guest.wasm".into(), "not loaded: does not describe itself: stopped after 400 ms".into()));
+}
+
+#[test]
+fn memory_has_a_cap() {
+    assert_eq!(hostile("memory-hog"), ("memory-hog".into(), "wanted more than 16 MiB of memory".into()));
+}
+
+#[test]
+fn a_trap_is_an_abstention() {
+    assert_eq!(hostile("trap"), ("trap".into(), "trapped: wasm trap: wasm `unreachable` instruction executed".into()));
+}
+
+#[test]
+fn the_stack_has_an_end() {
+    assert_eq!(hostile("deep"), ("deep".into(), "trapped: wasm trap: call stack exhausted".into()));
+}
+
+#[test]
+fn a_confidence_of_seven_is_no_verdict() {
+    assert_eq!(hostile("confidence-7"), ("confidence-7".into(), "invalid answer: confidence: 7 is not a number from 0 to 1".into()));
+}
+
+#[test]
+fn verdicts_that_are_not_there_are_not_read() {
+    let (plugin, why) = hostile("many-verdicts");
+    assert!(plugin == "many-verdicts" && why.starts_with("trapped: "), "{why}");
+}
+
+#[test]
+fn a_refused_configuration_refuses_the_plugin() {
+    assert_eq!(hostile("refuses-settings").1, "not loaded: does not describe itself: declined: configure: no, thank");
+}
+
+#[test]
+fn a_capability_is_refused_by_name() {
+    let (_, done) = beside("guest.wasm", &component("wasi", |text| text));
+    assert_eq!(hostile("wasi").1, "not loaded: asks for what no classifier gets: wasi:clocks/monotonic-clock@0.2.0");
+    assert!(done.stderr.contains("warning: plugins/guest.wasm: asks for what no classifier gets: wasi:clocks/monotonic-clock@0.2.0; it abstains\n  help: build it"), "{}", done.stderr);
+}
+
+#[test]
+fn another_world_is_refused() {
+    let why = hostile("wrong-world").1;
+    assert!(why.starts_with("not loaded: is not of the world tracejury:classifier@0.1.0: "), "{why}");
+}
+
+#[test]
+fn files_that_are_no_component_are_refused_by_what_they_are() {
+    let good = component("team", |text| text);
+    let cases: [(&[u8], &str); 5] = [
+        (b"", "not loaded: is empty"),
+        (b"#!/bin/sh\necho hello\n", "not loaded: is not WebAssembly"),
+        (&wat::parse_str("(module)").unwrap(), "not loaded: is a core module, not a component"),
+        (&good[..good.len() / 2], "not loaded: is not a valid component: "),
+        (&[&good[..8], &[0xff; 64]].concat(), "not loaded: is not a valid component: "),
+    ];
+    for (bytes, expected) in cases {
+        let (plugin, why) = said_of("x.wasm", bytes);
+        assert!(plugin == "x.wasm" && why.starts_with(expected), "{why}");
+    }
+    let bench = Bench::new();
+    bench.file("plugins/folder.wasm/file", "");
+    let done = bench.piped(&["classify", "--format", "json"], "{}");
+    assert!(done.stderr.contains("plugins/folder.wasm: is not a regular file; it abstains"), "{}", done.stderr);
+}
+
+#[test]
+fn two_plugins_of_one_name_cannot_be_told_apart() {
+    let why = said_of(
+        "again.wasm",
+        &component("team", |text| text.replace("\"team\"", "\"regex\"").replace("\\04\\00\\00\\00\\c0", "\\05\\00\\00\\00\\c0")),
+    )
+    .1;
+    assert_eq!(why, "not loaded: is named regex like the default classifier");
+}
+
+fn counts(isolation: &str) -> Vec<String> {
+    let bench = Bench::new();
+    bench.file("tracejury.toml", format!("[plugins]\nisolation = '{isolation}'"));
+    bench.file("plugins/counter.wasm", component("counter", |text| text));
+    let line = |i: usize| {
+        format!(r#"{{"sessionId":"s{i}","actionId":"{ACTION}","environmentId":"test","status":"FAILED","trace":[{{"stepId":"a"}}]}}"#)
+    };
+    let lines: String = (0..4).map(|i| line(i) + "\n").collect();
+    let done = bench.piped(&["classify", "--format", "json"], &lines);
+    done.outcomes().iter().map(|o| o["verdicts"][0]["explanation"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn instances_share_nothing_unless_they_are_asked_to() {
+    assert_eq!(counts("per-trace"), ["this is call no1"; 4]);
+    assert_eq!(counts("warm"), ["this is call no1", "this is call no2", "this is call no3", "this is call no4"]);
+}
+
+#[test]
+fn a_plugin_folder_by_flag_must_exist() {
+    let done = Bench::new().piped(&["classify", "--plugins", "nowhere"], "{}");
+    assert!(done.code == 2 && done.stderr.starts_with("error: nowhere: is not a folder"), "{done:?}");
+}

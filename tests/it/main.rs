@@ -1,0 +1,21 @@
+//! Stories through the real binary, in the order of the flow. Each talks to the simulator over loopback HTTP.
+
+// Clippy counts what stands outside a `#[test]` function as production code; here all of it is test.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod driver;
+mod receiver;
+
+mod tidy;
+
+mod audit;
+mod classify;
+mod demo;
+mod guests;
+mod merge;
+mod poll;
+mod readme;
+mod submit;
+mod token;
+mod vectors;
+mod webhook;

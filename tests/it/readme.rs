@@ -1,0 +1,95 @@
+//! The README's commands, run as they stand there, and its examples.
+
+use crate::driver::{Bench, Simulator, root};
+use serde_json::Value;
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The lines of the README's shell blocks.
+fn commands() -> Vec<String> {
+    let text = readme();
+    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.flat_map(str::lines).map(|line| line.split('#').next().unwrap().trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// Where each command is run; one that is not here is run nowhere.
+const RUN: [(&str, &str); 8] = [
+    ("cargo run --release -- demo", ".ci/run"),
+    ("cargo test --workspace", ".ci/run"),
+    ("plugins/regex/build.sh", ".ci/run"),
+    ("cargo bench -p tracejury", ".ci/run"),
+    ("tracejury simulate", "driver.rs, by every test that has a simulator"),
+    ("export CXONE_BASE_URL=http://127.0.0.1:4711 CXONE_CLIENT_ID=demo-client CXONE_CLIENT_SECRET=demo-secret", "the quick start below"),
+    ("tracejury run vectors.json", "the quick start below"),
+    ("tracejury classify traces.ndjson --format json", "the recorded trace below"),
+];
+
+#[test]
+fn every_command_of_the_readme_is_run_somewhere() {
+    let script = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    for command in commands() {
+        let (_, place) = RUN.iter().find(|(known, _)| *known == command).unwrap_or_else(|| panic!("nothing runs {command}"));
+        let words = |text: &str| text.replace(" --locked", "");
+        assert!(*place != ".ci/run" || words(&script).contains(&command), ".ci/run does not run {command}");
+    }
+}
+
+#[test]
+fn the_quick_start_works_with_the_example_vectors() {
+    let built_in: Value = serde_json::from_str(include_str!("../../host/src/simulator/built_in.json")).unwrap();
+    let simulator = Simulator::script(&built_in);
+    let mut bench = Bench::new();
+    // The three lines of the export, with the port of this test's simulator.
+    let export = commands().into_iter().find(|c| c.starts_with("export ")).unwrap();
+    for pair in export.trim_start_matches("export ").split(' ') {
+        let (name, value) = pair.split_once('=').unwrap();
+        bench.env(name, if name == "CXONE_BASE_URL" { &simulator.url } else { value });
+    }
+    bench.file("vectors.json", std::fs::read(root().join("vectors.json")).unwrap());
+    let done = bench.tracejury(&["run", "vectors.json"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains(" ✓  original"), "{}", done.stdout);
+}
+
+#[test]
+fn the_first_example_is_the_vector_of_the_original() {
+    let vectors: Value = serde_json::from_str(&std::fs::read_to_string(root().join("vectors.json")).unwrap()).unwrap();
+    assert_eq!(vectors[0]["dataActionId"], "a1b2c3d4-e5f6-7890-abcd-ef1234567890");
+    assert_eq!(vectors[0]["inputParameters"].to_string(), r#"{"customerId":"CUST-998877","orderAmount":150.75,"currency":"USD"}"#);
+    assert_eq!(vectors[0]["environmentId"], "test");
+}
+
+#[test]
+fn the_recorded_trace_of_the_readme_is_classified() {
+    let text = readme();
+    let line = text.lines().find(|l| l.starts_with("{\"sessionId\"")).unwrap();
+    let bench = Bench::new();
+    bench.file("traces.ndjson", line);
+    let done = bench.tracejury(&["classify", "traces.ndjson", "--format", "json"]);
+    assert_eq!((done.code, done.outcome()["reason"].as_str()), (0, Some("dns")), "{done:?}");
+}
+
+#[test]
+fn the_readmes_table_is_what_the_demo_prints() {
+    let done = Bench::new().tracejury(&["demo"]);
+    let shown: Vec<String> = readme().lines().filter(|l| l.starts_with(" ✓  ")).map(str::to_owned).collect();
+    assert!(shown.len() > 5);
+    for row in shown {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(done.stdout.lines().any(|line| words(line) == words(&row)), "not printed: {row}\n{}", done.stdout);
+    }
+}
+
+#[test]
+fn the_readme_has_every_setting_and_exit_code() {
+    let text = readme();
+    for table in tracejury::config::DEFAULTS.lines().filter(|l| l.starts_with('[')) {
+        assert!(text.contains(&format!("`{table}`")), "{table}");
+    }
+    let help = Bench::new().tracejury(&["run", "--help"]).stdout;
+    for code in ["0", "1", "2", "3", "130"] {
+        assert!(text.contains(&format!("| {code} |")) && help.contains(&format!("\n  {code} ")), "{code}");
+    }
+}

@@ -1,0 +1,88 @@
+//! The token: one request however many ask, Basic and a form, renewed when it is rejected, fatal when the client is.
+
+use crate::driver::{Bench, Simulator, completed, scenario, vector};
+use serde_json::{Value, json};
+
+fn script(client: &Value, faults: &Value) -> Simulator {
+    Simulator::script(&json!({"version": 1, "client": client, "token": faults, "scenarios": [scenario(&completed(), &json!({}))]}))
+}
+
+fn client() -> Value {
+    json!({"id": "demo-client", "secret": "demo-secret"})
+}
+
+#[test]
+fn twenty_vectors_need_one_token() {
+    let simulator = script(&client(), &json!([]));
+    let vectors: Value = (0..20).map(|_| vector()).collect();
+    let done = Bench::against(&simulator).run(&vectors);
+    assert_eq!((done.code, done.outcomes().len()), (0, 20));
+    let requests = simulator.requests("/oauth/token");
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!(requests[0]["method"], "POST");
+    assert_eq!(requests[0]["query"], Value::Null, "grant_type must not travel in the query");
+    assert_eq!(requests[0]["authorization"], "Basic");
+    assert_eq!(requests[0]["body"], "grant_type=client_credentials&scope=data%3Aexecute+data%3Aread+trace%3Aread");
+}
+
+#[test]
+fn a_token_that_ends_mid_run_is_renewed() {
+    // It lives two seconds and the session takes three: the client renews it ahead of its end.
+    let lives_short = json!({"id": "demo-client", "secret": "demo-secret", "tokenLifetimeSecs": 2});
+    let simulator = Simulator::script(&json!({"version": 1, "client": lives_short,
+        "scenarios": [scenario(&completed(), &json!({"runningMs": 2500}))]}));
+    let done = Bench::against(&simulator).run(&vector());
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(simulator.requests("/oauth/token").len(), 2);
+    assert_eq!(simulator.executed(), 1);
+}
+
+#[test]
+fn a_rejected_token_is_dropped_and_the_call_made_once_more() {
+    let unauthorised = json!({"status": 401});
+    let simulator = Simulator::of(&scenario(&completed(), &json!({"submit": [unauthorised], "poll": [unauthorised]})));
+    let done = Bench::against(&simulator).run(&vector());
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!((simulator.requests("/oauth/token").len(), simulator.executed()), (3, 1));
+}
+
+#[test]
+fn a_fresh_token_that_is_rejected_too_ends_it() {
+    let unauthorised = json!({"status": 401});
+    let simulator = Simulator::of(&scenario(&completed(), &json!({"submit": [unauthorised, unauthorised, unauthorised]})));
+    let done = Bench::against(&simulator).run(&vector());
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.outcome()["problem"].as_str().unwrap().starts_with("credentials: a fresh token was rejected"));
+    assert_eq!((simulator.requests("/debug").len(), simulator.executed()), (2, 0));
+}
+
+#[test]
+fn a_wrong_secret_is_asked_once_and_never_shown() {
+    let simulator = script(&client(), &json!([]));
+    let mut bench = Bench::against(&simulator);
+    bench.env("CXONE_CLIENT_SECRET", "hunter2-hunter2");
+    let vectors: Value = (0..5).map(|_| vector()).collect();
+    bench.file("vectors.json", vectors.to_string());
+    let done = bench.tracejury(&["run", "vectors.json", "-vv"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.stdout.contains("credentials: invalid_client: the platform does not know this client id or secret"), "{}", done.stdout);
+    assert!(done.stdout.contains("check client id, secret and scopes"), "{}", done.stdout);
+    assert_eq!(simulator.requests("/oauth/token").len(), 1);
+    assert!(!format!("{done:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_scope_that_was_not_granted_is_named() {
+    let simulator = script(&json!({"id": "demo-client", "secret": "demo-secret", "scopes": "data:execute data:read"}), &json!([]));
+    let done = Bench::against(&simulator).run(&vector());
+    assert_eq!(done.code, 3);
+    assert_eq!(done.outcome()["problem"], "credentials: the client was not granted: trace:read");
+    assert_eq!(simulator.executed(), 0);
+}
+
+#[test]
+fn a_token_endpoint_in_trouble_is_asked_again() {
+    let simulator = script(&client(), &json!([{"status": 503}, {"status": 429, "retryAfter": "0"}, {"cut": true}]));
+    let done = Bench::against(&simulator).run(&vector());
+    assert_eq!((done.code, simulator.requests("/oauth/token").len()), (0, 4), "{done:?}");
+}
