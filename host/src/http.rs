@@ -57,6 +57,8 @@ impl Http {
         let client = reqwest::Client::builder()
             .user_agent(concat!("tracejury/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
+            // Servers close idle connections after some seconds without a word; a submit sent into that moment would be ambiguous.
+            .pool_idle_timeout(Duration::from_secs(4))
             // A redirect would carry a token or a signed body to a host nobody named.
             .redirect(reqwest::redirect::Policy::none())
             .build()

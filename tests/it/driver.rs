@@ -200,12 +200,21 @@ impl Drop for Simulator {
     }
 }
 
-/// A GET without a client library: status line and headers are not looked at.
+/// A GET without a client library: the body.
 pub fn get(url: &str) -> String {
+    ask("GET", url, &[], "").1
+}
+
+/// A request without a client library, which would not send what it holds for wrong: the status and the body.
+pub fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(host).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    write!(stream, "{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }

@@ -15,6 +15,7 @@ mod guests;
 mod merge;
 mod poll;
 mod readme;
+mod simulator;
 mod submit;
 mod token;
 mod vectors;
