@@ -4,7 +4,9 @@ mod bindings;
 mod cache;
 mod check;
 mod engine;
+mod prepare;
 mod sandbox;
+mod snapshot;
 mod source;
 
 use crate::config::Plugins;
@@ -104,20 +106,7 @@ impl Plugin {
     fn load(engine: &Engine, settings: &Plugins, file: &str, bytes: &[u8]) -> Result<Self, PluginError> {
         source::looks_like_component(bytes).map_err(|(what, help)| refused(file, what, help))?;
         let digest = Digest::of(bytes);
-        let component = cache::compiled(engine, digest, bytes)
-            .map_err(|e| refused(file, format!("is not a valid component: {e}"), "build it again; the file may be cut off"))?;
-        let unwanted = sandbox::unwanted_imports(engine, &component);
-        if !unwanted.is_empty() {
-            let what = format!("asks for what no classifier gets: {}", unwanted.join(", "));
-            return Err(refused(
-                file,
-                what,
-                "build it for wasm32-unknown-unknown, or without WASI; the one import allowed is tracejury:classifier/host",
-            ));
-        }
-        let sandbox = Sandbox::new(engine, &component, settings, file).map_err(|e| {
-            refused(file, format!("is not of the world tracejury:classifier@0.1.0: {e}"), "build it against wit/classifier.wit")
-        })?;
+        let sandbox = prepare::sandbox(engine, settings, file, digest, bytes)?;
         let described = sandbox.describe().map_err(|why| refused(file, format!("does not describe itself: {why}"), "ask its author"))?;
         let (name, version) =
             check::description(&described).map_err(|why| refused(file, format!("describes itself wrongly: {why}"), "ask its author"))?;

@@ -9,7 +9,7 @@
 //! | deep | recurses without end | trapped: call stack exhausted |
 //! | confidence-7 | is seven times sure | invalid answer: confidence: 7 … |
 //! | many-verdicts | claims 2³¹ − 1 verdicts | trapped: … |
-//! | refuses-settings | refuses `configure` | not loaded: … declined: configure: no, thank |
+//! | refuses-settings | refuses `configure` | not loaded: cannot be configured: declined: no, thank |
 //! | wasi | imports a WASI clock | not loaded: asks for what no classifier gets: wasi:clocks/… |
 //! | wrong-world | has `classify` of another type | not loaded: is not of the world … |
 //! | counter | keeps state between calls | answers 1 each time: instances share nothing |
@@ -97,7 +97,7 @@ fn verdicts_that_are_not_there_are_not_read() {
 
 #[test]
 fn a_refused_configuration_refuses_the_plugin() {
-    assert_eq!(hostile("refuses-settings").1, "not loaded: does not describe itself: declined: configure: no, thank");
+    assert_eq!(hostile("refuses-settings").1, "not loaded: cannot be configured: declined: no, thank");
 }
 
 #[test]
@@ -159,6 +159,15 @@ fn counts(isolation: &str) -> Vec<String> {
 fn instances_share_nothing_unless_they_are_asked_to() {
     assert_eq!(counts("per-trace"), ["this is call no1"; 4]);
     assert_eq!(counts("warm"), ["this is call no1", "this is call no2", "this is call no3", "this is call no4"]);
+}
+
+#[test]
+fn a_classifier_is_kept_as_it_is_after_configure() {
+    let team = component("team", |text| text);
+    beside("team.wasm", &team);
+    let kept = std::fs::read_dir(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tracejury")).unwrap();
+    let start = format!("{}-snapshot-", tracejury::model::Digest::of(&team).hex());
+    assert!(kept.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(&start)));
 }
 
 #[test]

@@ -12,6 +12,9 @@ const GRANT: &str = "grant_type=client_credentials";
 const WORKSPACE: (&str, &str) = ("x-nice-workspace-id", "test");
 const BODY: &str = r#"{"inputParameters":{},"trace":true,"versionConstraint":"strict"}"#;
 
+/// Method, address, headers and body of a request, and the status and a word of its answer.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 /// A token with these scopes.
 fn token(simulator: &Simulator, scope: &str) -> String {
     let (status, body) = ask("POST", &format!("{}/api/v2/oauth/token", simulator.url), &[FORM, BASIC], &format!("{GRANT}&scope={scope}"));
@@ -26,7 +29,7 @@ fn token_requests_are_checked() {
     let simulator = Simulator::of(&scenario(&completed(), &json!({})));
     let url = format!("{}/api/v2/oauth/token", simulator.url);
     let in_query = format!("{url}?{GRANT}");
-    let cases: [(&str, &str, &[(&str, &str)], &str, u16, &str); 7] = [
+    let cases: [Case<'_>; 7] = [
         ("POST", &in_query, &[FORM, BASIC], "", 400, "invalid_request"),
         ("POST", &url, &[JSON, BASIC], "{}", 415, "Unsupported Media Type"),
         ("POST", &url, &[FORM], GRANT, 401, "invalid_client"),
@@ -52,7 +55,7 @@ fn calls_about_actions_are_checked() {
     let poll = format!("{base}/{ACTION}/debug-sessions/nobody");
     let stranger = format!("{base}/00000000-0000-4000-8000-000000000000/debug");
     let old_path = format!("{base}/debug/nobody");
-    let cases: [(&str, &str, &[(&str, &str)], &str, u16, &str); 14] = [
+    let cases: [Case<'_>; 14] = [
         ("POST", &submit, &[JSON, WORKSPACE], BODY, 401, "a bearer token is needed"),
         ("POST", &submit, &[JSON, WORKSPACE, ("authorization", "Bearer nonsense")], BODY, 401, "invalid_token"),
         ("POST", &submit, &[JSON, WORKSPACE, read_only], BODY, 403, "insufficient_scope: data:execute"),

@@ -8,27 +8,37 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
 
-/// The component in `bytes`, from the cache where it is there.
-pub(super) fn compiled(engine: &Engine, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
-    let entry = engine.cache.as_ref().map(|dir| dir.join(entry_name(engine, digest)));
-    if let Some(component) = entry.as_ref().and_then(|entry| load(engine, entry)) {
-        return Ok(component);
-    }
-    let component = Component::from_binary(&engine.wasm, bytes)?;
-    if let (Some(entry), Ok(code)) = (entry, component.serialize())
-        && let Err(why) = store(&entry, &code)
+/// What is kept of a component: its code as it stands, or as it is after `configure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Instances have to be configured.
+    Plain,
+    /// Instances start configured.
+    Snapshot,
+}
+
+/// The component that was made of the file with `digest`, where it is kept, and its kind.
+pub(super) fn find(engine: &Engine, digest: Digest) -> Option<(Component, Kind)> {
+    let dir = engine.cache.as_ref()?;
+    [Kind::Snapshot, Kind::Plain].into_iter().find_map(|kind| Some((load(engine, &dir.join(entry_name(engine, digest, kind)))?, kind)))
+}
+
+/// Keeps a component; where that fails the next start compiles again.
+pub(super) fn keep(engine: &Engine, digest: Digest, kind: Kind, component: &Component) {
+    if let (Some(dir), Ok(code)) = (&engine.cache, component.serialize())
+        && let Err(why) = store(&dir.join(entry_name(engine, digest, kind)), &code)
     {
         tracing::debug!("compiled code is not kept: {why}");
     }
-    Ok(component)
 }
 
 /// Named by what the code was made from and for whom: another wasm, another wasmtime or other settings of it never meet.
-fn entry_name(engine: &Engine, digest: Digest) -> String {
+fn entry_name(engine: &Engine, digest: Digest, kind: Kind) -> String {
     let mut hasher = Sha(Vec::new());
     engine.wasm.precompile_compatibility_hash().hash(&mut hasher);
     let engine_hash: String = Digest::of(&hasher.0).hex().chars().take(16).collect();
-    format!("{}-{engine_hash}.cwasm", digest.hex())
+    let kind = if kind == Kind::Snapshot { "snapshot" } else { "plain" };
+    format!("{}-{kind}-{engine_hash}.cwasm", digest.hex())
 }
 
 fn load(engine: &Engine, entry: &Path) -> Option<Component> {
@@ -103,20 +113,26 @@ mod tests {
         Engine::new(&Plugins { cache_dir: dir.to_owned(), ..Plugins::default() }).unwrap()
     }
 
+    /// An engine with one component kept, and where.
+    fn kept(dir: &Path) -> (Engine, Digest, PathBuf) {
+        let engine = engine(dir);
+        let wasm = wat::parse_str("(component)").unwrap();
+        let digest = Digest::of(&wasm);
+        keep(&engine, digest, Kind::Plain, &Component::from_binary(&engine.wasm, &wasm).unwrap());
+        let entry = dir.join(entry_name(&engine, digest, Kind::Plain));
+        (engine, digest, entry)
+    }
+
     #[test]
     fn a_damaged_entry_is_a_miss() {
         let dir = tempfile::tempdir().unwrap();
-        let engine = engine(&dir.path().join("c"));
-        let wasm = wat::parse_str("(component)").unwrap();
-        let digest = Digest::of(&wasm);
-        compiled(&engine, digest, &wasm).unwrap();
-        let entry = dir.path().join("c").join(entry_name(&engine, digest));
-        assert!(load(&engine, &entry).is_some());
+        let (engine, digest, entry) = kept(&dir.path().join("c"));
+        assert_eq!(find(&engine, digest).map(|(_, kind)| kind), Some(Kind::Plain));
+        assert!(find(&engine, Digest::of(b"another")).is_none());
         let good = std::fs::read(&entry).unwrap();
         for bad in [&good[..good.len() / 2], &[], b"x", &[&good[..70], b"!", &good[71..]].concat()] {
             std::fs::write(&entry, bad).unwrap();
-            assert!(load(&engine, &entry).is_none());
-            assert!(compiled(&engine, digest, &wasm).is_ok());
+            assert!(find(&engine, digest).is_none());
         }
     }
 
@@ -125,12 +141,9 @@ mod tests {
     fn an_entry_others_can_write_is_a_miss() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        let engine = engine(dir.path());
-        let wasm = wat::parse_str("(component)").unwrap();
-        compiled(&engine, Digest::of(&wasm), &wasm).unwrap();
-        let entry = dir.path().join(entry_name(&engine, Digest::of(&wasm)));
+        let (engine, digest, entry) = kept(&dir.path().join("c"));
         std::fs::set_permissions(&entry, std::fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(load(&engine, &entry).is_none());
+        assert!(find(&engine, digest).is_none());
     }
 
     #[test]
@@ -138,7 +151,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let wasm = wat::parse_str("(component)").unwrap();
-        assert!(compiled(&engine(&file), Digest::of(&wasm), &wasm).is_ok());
+        let (engine, digest, _) = kept(&file);
+        assert!(find(&engine, digest).is_none());
     }
 }

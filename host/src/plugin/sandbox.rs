@@ -4,6 +4,7 @@
 use super::bindings::{self, Classifier, ClassifierPre, host, wit};
 use super::check::{self, Room};
 use super::engine::{Engine, ticks};
+use super::snapshot::Prepared;
 use crate::config::{Isolation, Plugins};
 use crate::model::{Abstention, Trace, Verdict};
 use std::sync::Mutex;
@@ -34,6 +35,8 @@ pub(super) struct Sandbox {
     engine: wasmtime::Engine,
     pre: ClassifierPre<Guest>,
     isolation: Isolation,
+    /// Whether instances start configured, being made from a snapshot.
+    configured: bool,
     limits: Limits,
     idle: Mutex<Vec<Instance>>,
 }
@@ -49,7 +52,7 @@ struct Limits {
 }
 
 /// What the host keeps about one instance.
-struct Guest {
+pub(super) struct Guest {
     name: String,
     memory: usize,
     wanted_too_much: bool,
@@ -65,10 +68,10 @@ struct Instance {
 
 impl Sandbox {
     /// Links a component; its world is checked here, and no guest code runs yet.
-    pub(super) fn new(engine: &Engine, component: &Component, settings: &Plugins, name: &str) -> wasmtime::Result<Self> {
+    pub(super) fn new(engine: &Engine, prepared: &Prepared, settings: &Plugins, name: &str) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine.wasm);
         Classifier::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
-        let pre = ClassifierPre::new(linker.instantiate_pre(component)?)?;
+        let pre = ClassifierPre::new(linker.instantiate_pre(&prepared.component)?)?;
         let limits = Limits {
             name: name.to_owned(),
             deadline: settings.deadline.duration(),
@@ -77,7 +80,14 @@ impl Sandbox {
             room: Room { verdicts: settings.max_verdicts.get(), text_bytes: settings.max_text_bytes.get() },
             log_lines: settings.max_log_lines.get(),
         };
-        Ok(Self { engine: engine.wasm.clone(), pre, isolation: settings.isolation, limits, idle: Mutex::default() })
+        Ok(Self {
+            engine: engine.wasm.clone(),
+            pre,
+            isolation: settings.isolation,
+            configured: prepared.configured,
+            limits,
+            idle: Mutex::default(),
+        })
     }
 
     /// Asks the classifier who it is and hands it its settings once, so that one that cannot be configured is refused on loading.
@@ -86,6 +96,20 @@ impl Sandbox {
         let mut instance = self.instance(deadline)?;
         let described = instance.classifier.call_describe(&mut instance.store);
         self.sorted(&instance.store, deadline, described)
+    }
+
+    /// A configured instance to take a snapshot of, and its store.
+    pub(super) fn to_capture(&self) -> Result<(Store<Guest>, wasmtime::component::Instance), Abstention> {
+        let deadline = self.limits.load_deadline;
+        let mut store = self.store(deadline);
+        let raw = self.pre.instance_pre().instantiate(&mut store);
+        let raw = self.sorted(&store, deadline, raw)?;
+        let classifier = Classifier::new(&mut store, &raw);
+        let classifier = self.sorted(&store, deadline, classifier)?;
+        self.configure(&mut store, &classifier, deadline)?;
+        // What is read for the snapshot is the whole memory, once.
+        store.set_hostcall_fuel(self.limits.memory.saturating_mul(2));
+        Ok((store, raw))
     }
 
     /// The classifier's opinions on one trace.
@@ -103,12 +127,22 @@ impl Sandbox {
         let answer = self.sorted(&instance.store, deadline, answer)?;
         // Only an instance that answered comes back: after a trap a store is dead.
         self.keep(instance);
-        let verdicts = answer.map_err(|why| Abstention::Declined(check::clean(&why.chars().take(200).collect::<String>())))?;
+        let verdicts = answer.map_err(declined)?;
         check::verdicts(verdicts, trace, self.limits.room)
     }
 
     /// A fresh instance, configured, with `deadline` for all that follows.
     fn instance(&self, deadline: Duration) -> Result<Instance, Abstention> {
+        let mut store = self.store(deadline);
+        let classifier = self.pre.instantiate(&mut store);
+        let classifier = self.sorted(&store, deadline, classifier)?;
+        if !self.configured {
+            self.configure(&mut store, &classifier, deadline)?;
+        }
+        Ok(Instance { store, classifier })
+    }
+
+    fn store(&self, deadline: Duration) -> Store<Guest> {
         let guest = Guest {
             name: self.limits.name.clone(),
             memory: self.limits.memory,
@@ -122,12 +156,13 @@ impl Sandbox {
         store.set_epoch_deadline(ticks(deadline));
         // What one call may make the host copy; the default of 128 MiB would let a guest with little memory make much work.
         store.set_hostcall_fuel(self.limits.memory);
-        let classifier = self.pre.instantiate(&mut store);
-        let classifier = self.sorted(&store, deadline, classifier)?;
-        let configured = classifier.call_configure(&mut store, "");
-        self.sorted(&store, deadline, configured)?
-            .map_err(|why| Abstention::Declined(format!("configure: {}", check::clean(&why.chars().take(200).collect::<String>()))))?;
-        Ok(Instance { store, classifier })
+        store
+    }
+
+    fn configure(&self, store: &mut Store<Guest>, classifier: &Classifier, deadline: Duration) -> Result<(), Abstention> {
+        let done = classifier.call_configure(&mut *store, "");
+        let done = self.sorted(store, deadline, done)?;
+        done.map_err(declined)
     }
 
     fn idle(&self) -> Option<Instance> {
@@ -150,6 +185,11 @@ impl Sandbox {
             None => Abstention::Trapped(check::clean(&error.root_cause().to_string().chars().take(200).collect::<String>())),
         })
     }
+}
+
+/// What a guest says for itself, cut to a length that can be read.
+fn declined(why: String) -> Abstention {
+    Abstention::Declined(check::clean(&why.chars().take(200).collect::<String>()))
 }
 
 impl ResourceLimiter for Guest {

@@ -17,6 +17,7 @@ impl bindings::Guest for Regex {
 
     fn configure(settings: String) -> Result<(), String> {
         let rules = Rules::from_settings(&settings)?;
+        rules.warm();
         RULES.with(|cell| cell.set(rules)).map_err(|_| "configured twice".to_owned())
     }
 

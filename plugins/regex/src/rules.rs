@@ -69,6 +69,14 @@ impl Rules {
         Ok(Self { pack, alone: (0..set.len()).map(|_| OnceLock::new()).collect(), set, offsets })
     }
 
+    /// Runs every example once: what the regex engine builds on first use is then there for the first trace. Where the
+    /// host takes a snapshot after `configure`, it is there for every trace.
+    pub fn warm(&self) {
+        for text in self.pack.rules.iter().flat_map(|rule| &rule.matches) {
+            let _ = self.best(&[Text { field: Field::Message, location: String::new(), text }]);
+        }
+    }
+
     /// The pack that runs.
     #[must_use]
     pub fn pack(&self) -> &Pack {
