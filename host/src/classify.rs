@@ -25,10 +25,11 @@ pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, mut outcome: Out
         let trace = Arc::new(trace);
         let hearing = if trace.steps.is_empty() { jury.excused(&Abstention::NoTrace) } else { jury.hear(&trace).await };
         outcome.abstained = hearing.abstained;
-        outcome.fault = trace.fault().cloned();
         let merged = merge(hearing.opinions);
         let best = merged.ranked.first().map(|opinion| &opinion.verdict);
-        if let Some(step) = best.and_then(|v| v.failing_step).or_else(|| trace.failing_step()).and_then(|i| trace.steps.get(i)) {
+        let step = best.and_then(|v| v.failing_step).or_else(|| trace.failing_step()).and_then(|i| trace.steps.get(i));
+        outcome.fault = step.and_then(|step| step.error.as_ref()).or_else(|| trace.fault()).cloned();
+        if let Some(step) = step {
             outcome.failing_step_id = Some(step.id.clone());
             outcome.failing_step_name.clone_from(&step.name);
             outcome.failing_step_timestamp.clone_from(&step.timestamp);
@@ -36,7 +37,8 @@ pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, mut outcome: Out
         outcome.reason = best.and_then(|v| v.reason.clone());
         outcome.classification = Some(merged.classification);
         outcome.confidence = Some(merged.confidence);
-        outcome.verdicts = merged.ranked.into_iter().filter_map(|opinion| line(jury, opinion)).collect();
+        let redactor = Redactor::new(asked.input.unwrap_or(&Map::new()));
+        outcome.verdicts = merged.ranked.into_iter().filter_map(|opinion| line(jury, opinion, &trace, &redactor)).collect();
     }
     finish(outcome, asked)
 }
@@ -55,10 +57,13 @@ pub fn finish(mut outcome: Outcome, asked: Asked<'_>) -> Outcome {
     outcome
 }
 
-fn line(jury: &Jury, opinion: Opinion) -> Option<VerdictLine> {
+fn line(jury: &Jury, opinion: Opinion, trace: &Trace, redactor: &Redactor) -> Option<VerdictLine> {
     let identity = jury.identity(opinion.juror)?;
     let verdict = opinion.verdict;
-    let evidence = verdict.evidence.into_iter().map(|e| Evidence { location: e.location, start: e.start, end: e.end, text: e.text });
+    let evidence = verdict.evidence.into_iter().map(|e| {
+        let text = trace.text_at(&e.location).unwrap_or_default();
+        Evidence { text: redactor.excerpt(text, e.start as usize..e.end as usize), location: e.location, start: e.start, end: e.end }
+    });
     Some(VerdictLine {
         plugin: opinion.classifier,
         version: identity.version.clone(),

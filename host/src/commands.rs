@@ -67,7 +67,7 @@ async fn jury(settings: &Plugins) -> Result<Jury, Failure> {
 fn read(path: &Path) -> Result<(String, String), Failure> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
     let mut bytes = Vec::new();
-    let done = if name == "stdin" {
+    let done = if path == Path::new("-") {
         std::io::stdin().read_to_end(&mut bytes)
     } else {
         std::fs::File::open(path).and_then(|mut f| f.read_to_end(&mut bytes))

@@ -7,11 +7,13 @@ mod token;
 mod wire;
 
 pub use recorded::{Recorded, parse as parse_recorded};
+pub use submit::stopped;
 
 use crate::config::Api;
 use crate::http::{CallError, Http};
 use crate::model::{ActionId, Environment, Problem, ProblemKind, SessionId, Status, Trace, Vector};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Why a vector could not be finished. None of these says anything about the action.
@@ -32,6 +34,9 @@ pub enum ApiError {
     /// The session has expired or was purged.
     #[error("{0}")]
     Gone(String),
+    /// The run was stopped before the vector was submitted.
+    #[error("not submitted")]
+    Stopped,
     /// The session did not end in time; its last status, where one was seen.
     #[error("{text}")]
     Deadline {
@@ -50,6 +55,7 @@ impl From<ApiError> for Problem {
             ApiError::Ambiguous(_) => ProblemKind::Ambiguous,
             ApiError::Unreachable(_) => ProblemKind::Unreachable,
             ApiError::Gone(_) => ProblemKind::SessionGone,
+            ApiError::Stopped => ProblemKind::Interrupted,
             ApiError::Deadline { .. } => ProblemKind::Deadline,
         };
         Self { kind, text: error.to_string() }
@@ -65,7 +71,7 @@ pub struct Session {
     pub action: ActionId,
     /// Where it runs.
     pub environment: Environment,
-    /// When its submit began.
+    /// When the submit that was accepted was sent.
     pub since: Instant,
 }
 
@@ -95,12 +101,12 @@ impl DebugApi {
         Ok(Self { tokens: token::Tokens::new(http.clone(), settings.clone(), &base), http, settings: settings.clone(), base })
     }
 
-    /// Submits a vector: at most one execution comes of it, whatever happens.
+    /// Submits a vector: at most one execution comes of it, whatever happens. Waiting ends when `stop` turns true.
     ///
     /// # Errors
     /// [`ApiError`]; after [`ApiError::Ambiguous`] the action may have run.
-    pub async fn submit(&self, vector: &Vector) -> Result<Session, ApiError> {
-        submit::submit(self, vector).await
+    pub async fn submit(&self, vector: &Vector, stop: &mut watch::Receiver<bool>) -> Result<Session, ApiError> {
+        submit::submit(self, vector, stop).await
     }
 
     /// Waits until a session has ended and brings its trace.
@@ -121,10 +127,11 @@ impl DebugApi {
     }
 
     fn wait_asked_for(&self, asked: Option<Duration>, attempt: u32) -> Duration {
-        let cap = self.settings.retry_after_max.duration();
-        let backoff = || crate::http::backoff(self.settings.retry_first.duration(), attempt, cap);
+        let (first, cap) = (self.settings.retry_first.duration(), self.settings.retry_after_max.duration());
+        // Never less than half a first wait: a `Retry-After` of 0 must not make a hammer of us.
+        let backoff = crate::http::backoff(first, attempt, cap).max(first / 2);
         // A little jitter on top of what was asked, so that waiting vectors do not all come back in one instant.
-        asked.map_or_else(backoff, |asked| asked.min(cap) + Duration::from_millis(fastrand::u64(0..50)))
+        asked.map_or(backoff, |asked| asked.min(cap).max(backoff) + Duration::from_millis(fastrand::u64(0..50)))
     }
 }
 
@@ -134,15 +141,15 @@ fn checked_base(text: &str) -> Result<String, ApiError> {
     }
     let refuse = |why: &str| Err(ApiError::Credentials(format!("api.base_url {why}")));
     let Ok(url) = reqwest::Url::parse(text) else { return refuse("is not a URL such as https://api.example.com") };
-    let Some(host) = url.host_str() else { return refuse("names no host") };
+    if url.host_str().is_none() {
+        return refuse("names no host");
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return refuse("must not hold a user name or password");
     }
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let loopback = host == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
     match url.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if crate::http::is_loopback(&url) => {}
         "http" => return refuse("is plain http: the client secret would be readable on the way; use https"),
         _ => return refuse("must begin with https://"),
     }

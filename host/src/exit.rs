@@ -32,10 +32,10 @@ impl Exit {
     /// How a run ends that came to `summary`.
     #[must_use]
     pub fn of(summary: &Summary) -> Self {
-        let none_ran = summary.sessions == 0 && summary.undecided > 0;
+        let could_not = |kind: &&str| summary.undecided_problems.contains(*kind);
         if summary.problems.contains_key("interrupted") {
             Self::Interrupted
-        } else if none_ran || !summary.not_audited.is_empty() {
+        } else if ["credentials", "unreachable"].iter().any(could_not) || !summary.not_audited.is_empty() {
             // A run whose log is incomplete must not look like one that went well.
             Self::CouldNotRun
         } else if summary.unexpected > 0 || summary.undecided > 0 {
@@ -119,14 +119,14 @@ mod tests {
     #[test]
     fn codes_follow_what_happened() {
         let sum = |change: fn(&mut Summary)| {
-            let mut summary = Summary { vectors: 2, sessions: 1, ..Summary::default() };
+            let mut summary = Summary { vectors: 2, ..Summary::default() };
             change(&mut summary);
             Exit::of(&summary)
         };
         assert_eq!(sum(|_| ()), Exit::AsExpected);
         assert_eq!(sum(|s| s.unexpected = 1), Exit::Unexpected);
         assert_eq!(sum(|s| s.undecided = 1), Exit::Unexpected);
-        assert_eq!(sum(|s| (s.undecided, s.sessions) = (2, 0)), Exit::CouldNotRun);
+        assert_eq!(sum(|s| _ = s.undecided_problems.insert("unreachable")), Exit::CouldNotRun);
         assert_eq!(sum(|s| _ = s.not_audited.insert("x".into(), 1)), Exit::CouldNotRun);
         assert_eq!(sum(|s| _ = s.not_delivered.insert("x".into(), 1)), Exit::AsExpected);
         assert_eq!(sum(|s| _ = s.problems.insert("interrupted", 1)), Exit::Interrupted);

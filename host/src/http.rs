@@ -43,6 +43,8 @@ impl Reply {
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
+    /// For loopback addresses, which a proxy cannot reach and must not see.
+    direct: reqwest::Client,
     max_body: usize,
 }
 
@@ -54,26 +56,32 @@ impl Http {
     pub fn new(connect_timeout: Duration, max_body: usize) -> Result<Self, CallError> {
         // Refused where another part of the process has chosen a provider already: then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("tracejury/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(connect_timeout)
-            // Servers close idle connections after some seconds without a word; a submit sent into that moment would be ambiguous.
-            .pool_idle_timeout(Duration::from_secs(4))
-            // A redirect would carry a token or a signed body to a host nobody named.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|e| CallError::Fatal(chain(&e)))?;
-        Ok(Self { client, max_body })
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("tracejury/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(connect_timeout)
+                // Servers close idle connections after some seconds without a word; a submit sent into that moment would be
+                // ambiguous.
+                .pool_idle_timeout(Duration::from_secs(4))
+                // A redirect would carry a token or a signed body to a host nobody named.
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        let built = |builder: reqwest::ClientBuilder| builder.build().map_err(|e| CallError::Fatal(chain(&e)));
+        Ok(Self { client: built(builder())?, direct: built(builder().no_proxy())?, max_body })
     }
 
     /// Starts a POST.
     pub fn post(&self, url: &str) -> reqwest::RequestBuilder {
-        self.client.post(url)
+        self.client_for(url).post(url)
     }
 
     /// Starts a GET.
     pub fn get(&self, url: &str) -> reqwest::RequestBuilder {
-        self.client.get(url)
+        self.client_for(url).get(url)
+    }
+
+    fn client_for(&self, url: &str) -> &reqwest::Client {
+        if reqwest::Url::parse(url).is_ok_and(|url| is_loopback(&url)) { &self.direct } else { &self.client }
     }
 
     /// Sends a request and reads the whole answer within `timeout`.
@@ -101,12 +109,20 @@ impl Http {
     }
 }
 
-/// A wait before try number `attempt` (from 0): somewhere between nothing and `first` doubled `attempt` times, at most `cap`.
+/// Whether a URL leads to this very machine.
+#[must_use]
+pub fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The wait after attempt number `attempt` (from 1): somewhere between nothing and `first`, doubled with each attempt, at most `cap`.
 /// Full jitter, so that many clients of one outage do not come back together
 /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
 #[must_use]
 pub fn backoff(first: Duration, attempt: u32, cap: Duration) -> Duration {
-    first.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(cap).mul_f64(fastrand::f64())
+    first.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX)).min(cap).mul_f64(fastrand::f64())
 }
 
 /// `Retry-After` as RFC 9110 §10.2.3 has it: seconds, or a date. A date gone by is no wait.
@@ -168,7 +184,7 @@ mod tests {
         for attempt in [0, 1, 4, 31, 32, u32::MAX] {
             assert!(backoff(first, attempt, cap) <= cap);
         }
-        assert!(backoff(first, 0, cap) <= first);
+        assert!(backoff(first, 0, cap) <= first && backoff(first, 1, cap) <= first);
     }
 
     #[tokio::test]

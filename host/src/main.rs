@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// Warnings always; -v adds what was done, -vv every request. Log lines hold no header and no body.
+/// Warnings always; -vv adds each answer, each retry and what plugins log. Lines of ours hold no header and no body.
 fn start_logging(verbose: u8) {
     use std::io::IsTerminal as _;
     use tracing_subscriber::filter::LevelFilter;

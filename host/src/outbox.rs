@@ -65,6 +65,12 @@ impl Outbox {
         &self.host
     }
 
+    /// How long one attempt may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.settings.timeout.duration()
+    }
+
     /// Delivers one outcome; `true` where there was something to deliver. What never got a session id has nothing that a
     /// dashboard could tie it to, and is left to the run's own report.
     ///
@@ -128,7 +134,8 @@ impl Failure {
     }
 }
 
-/// Standard Webhooks secrets are base64, with or without `whsec_`. A text that is no base64 is used as it is.
+/// Standard Webhooks secrets are base64, with or without `whsec_`; its libraries decode both, so a text that happens to be
+/// base64 is decoded here too. A text that is no base64 is used as it is.
 fn signer(secret: &Secret) -> Result<Option<standardwebhooks::Webhook>, OutboxError> {
     let text = secret.expose();
     if text.is_empty() {
@@ -140,6 +147,9 @@ fn signer(secret: &Secret) -> Result<Option<standardwebhooks::Webhook>, OutboxEr
         Err(_) if encoded.is_some() => return Err(OutboxError::Settings("secret is not base64 after whsec_".to_owned())),
         Err(_) => text.as_bytes().to_vec(),
     };
+    if bytes.is_empty() {
+        return Err(OutboxError::Settings("secret holds no key after whsec_".to_owned()));
+    }
     standardwebhooks::Webhook::from_bytes(bytes).map(Some).map_err(|_| OutboxError::Settings("secret cannot be used".to_owned()))
 }
 
@@ -153,7 +163,7 @@ mod tests {
         assert_eq!(sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), sign("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
         assert!(sign("not base64!").starts_with("v1,"));
         assert!(signer(&Secret::default()).unwrap().is_none());
-        assert!(signer(&Secret::new("whsec_!".into())).is_err());
+        assert!(signer(&Secret::new("whsec_!".into())).is_err() && signer(&Secret::new("whsec_".into())).is_err());
     }
 
     #[test]

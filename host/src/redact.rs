@@ -3,37 +3,55 @@
 use crate::model::Outcome;
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::{Map, Value};
+use std::ops::Range;
 
 /// What stands in place of an input value.
 pub const MASK: &str = "[masked]";
 
-/// Values shorter than this are masked only where they stand alone: an input of `1` must not eat the digits of a port.
+/// Texts shorter than this are masked only where they stand alone: an input of `DE` must not eat the midst of a word. In ids
+/// they are not looked for: `1` is in every other one.
 const SHORT: usize = 3;
+/// How much of an evidence's text is shown, in characters.
+const EXCERPT_CHARS: usize = 200;
+/// How much of a problem's text is shown, in characters.
+const PROBLEM_CHARS: usize = 300;
 
 /// Masks the values of one input.
 #[derive(Debug)]
 pub struct Redactor {
-    values: Option<AhoCorasick>,
-    short: Vec<bool>,
+    matcher: Option<AhoCorasick>,
+    values: Vec<(String, Manner)>,
+}
+
+/// Where a value counts as found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Manner {
+    /// Anywhere.
+    Within,
+    /// Not inside a longer number: `150` is not in `1507`, but it is in `150ms`.
+    Number,
+    /// Only between characters that are no letters and no digits.
+    Alone,
 }
 
 impl Redactor {
-    /// A redactor for an input: its texts and numbers at any depth, also as they look escaped for JSON or a URL. Keys, booleans
-    /// and null are names and states rather than data about someone, and stay.
+    /// A redactor for an input: its texts and numbers at any depth, also as they look escaped for JSON or a URL, and as
+    /// JavaScript prints a number. Keys, booleans and null are names and states rather than data about someone, and stay.
     #[must_use]
     pub fn new(input: &Map<String, Value>) -> Self {
         let mut values = Vec::new();
         input.values().for_each(|value| collect(value, &mut values));
         values.sort();
         values.dedup();
-        let short = values.iter().map(|v| v.len() < SHORT).collect();
-        // The longest value wins, so that one value inside another leaves no remainder. Only an input of gigabytes cannot be
-        // built into a matcher; then `mask` hides the whole text rather than let something through.
-        let matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).ascii_case_insensitive(true).build(&values);
-        Self { values: matcher.ok(), short }
+        // All matches are wanted, overlapping ones too: a value inside or across another must leave no remainder.
+        let mut builder = AhoCorasick::builder();
+        builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
+        // Only an input of gigabytes cannot be built into a matcher; then every text is hidden rather than let through.
+        Self { matcher: builder.build(values.iter().map(|(text, _)| text)).ok(), values }
     }
 
-    /// Masks every text of an outcome, then searches all that leaves once more, ids too, and writes down what it did and found.
+    /// Masks every text of an outcome, then searches all that leaves once more, ids and names too, and writes down what it did
+    /// and found. Evidence has been cut and masked by [`Redactor::excerpt`] before.
     pub fn outcome(&self, outcome: &mut Outcome) {
         let mut masked = 0;
         for text in texts(outcome) {
@@ -42,40 +60,89 @@ impl Redactor {
             *text = clean;
         }
         outcome.masked = masked;
+        if let Some(problem) = &mut outcome.problem {
+            problem.text = problem.text.chars().take(PROBLEM_CHARS).collect();
+        }
         let ids =
             [outcome.session_id.as_ref().map(ToString::to_string), Some(outcome.action_id.to_string()), outcome.failing_step_id.clone()];
-        outcome.input_remains = ids.iter().flatten().any(|id| self.finds(id)) || texts(outcome).any(|text| self.finds(text));
+        let in_ids = ids.iter().flatten().any(|id| self.in_id(id));
+        // Names a plugin made up must stay as they are, but what is in them is looked at.
+        let names = outcome.verdicts.iter().flat_map(|v| [Some(v.classification.as_str()), v.reason.as_deref()]).flatten();
+        let in_names = names.into_iter().any(|name| self.finds(name));
+        outcome.input_remains = in_ids || in_names || texts(outcome).any(|text| self.finds(text));
     }
 
-    /// The text with input values masked, and how many there were.
+    /// The text with input values masked, and how many stretches there were.
     #[must_use]
     pub fn mask(&self, text: &str) -> (String, usize) {
-        let Some(values) = &self.values else { return (MASK.to_owned(), 1) };
-        let mut masked = String::with_capacity(text.len());
-        let (mut end, mut count) = (0, 0);
-        for found in values.find_iter(text).filter(|m| self.counts(text, m)) {
-            masked.push_str(text.get(end..found.start()).unwrap_or_default());
-            masked.push_str(MASK);
-            (end, count) = (found.end(), count + 1);
-        }
-        masked.push_str(text.get(end..).unwrap_or_default());
-        (masked, count)
+        let hits = self.hits(text);
+        (masked(text, 0..text.len(), &hits), hits.len())
+    }
+
+    /// A part of a text, at most some 200 characters, masked by what the whole text shows: where the part cuts a value in two,
+    /// what is left of it is masked as well.
+    #[must_use]
+    pub fn excerpt(&self, text: &str, part: Range<usize>) -> String {
+        masked(text, part, &self.hits(text)).chars().take(EXCERPT_CHARS).collect()
     }
 
     /// Whether an input value occurs in `text`.
     #[must_use]
     pub fn finds(&self, text: &str) -> bool {
-        self.values.as_ref().is_none_or(|values| values.find_iter(text).any(|m| self.counts(text, &m)))
+        !self.hits(text).is_empty()
     }
 
-    fn counts(&self, text: &str, found: &aho_corasick::Match) -> bool {
-        let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        let alone = || {
-            !joins(text.get(..found.start()).and_then(|t| t.chars().next_back()))
-                && !joins(text.get(found.end()..).and_then(|t| t.chars().next()))
+    /// In an id, digits by chance are the rule: a number counts only between hyphens and the like.
+    fn in_id(&self, id: &str) -> bool {
+        let found = |(value, manner): &(String, Manner)| {
+            let alone = |at: usize| is_alone(id, &(at..at + value.len()), char::is_alphanumeric);
+            let id = id.to_ascii_lowercase();
+            value.len() >= SHORT && id.match_indices(&value.to_ascii_lowercase()).any(|(at, _)| *manner == Manner::Within || alone(at))
         };
-        !self.short.get(found.pattern().as_usize()).copied().unwrap_or(false) || alone()
+        self.values.iter().any(found)
     }
+
+    /// Where input values stand, in order, without overlaps.
+    fn hits(&self, text: &str) -> Vec<Range<usize>> {
+        let Some(matcher) = &self.matcher else { return vec![0..text.len()] };
+        let mut hits: Vec<_> = matcher
+            .find_overlapping_iter(text)
+            .filter(|m| match self.values.get(m.pattern().as_usize()).map(|(_, manner)| *manner) {
+                Some(Manner::Number) => is_alone(text, &m.range(), |c| c.is_ascii_digit()),
+                Some(Manner::Alone) => is_alone(text, &m.range(), char::is_alphanumeric),
+                Some(Manner::Within) | None => true,
+            })
+            .map(|m| m.range())
+            .collect();
+        hits.sort_by_key(|hit| (hit.start, hit.end));
+        hits.into_iter().fold(Vec::new(), |mut joined: Vec<Range<usize>>, hit| {
+            match joined.last_mut().filter(|last| hit.start < last.end) {
+                Some(last) => last.end = last.end.max(hit.end),
+                None => joined.push(hit),
+            }
+            joined
+        })
+    }
+}
+
+/// Whether no character that `joins` stands right before or after a stretch of text.
+fn is_alone(text: &str, hit: &Range<usize>, joins: impl Fn(char) -> bool) -> bool {
+    let before = text.get(..hit.start).and_then(|t| t.chars().next_back());
+    let after = text.get(hit.end..).and_then(|t| t.chars().next());
+    !before.into_iter().chain(after).any(joins)
+}
+
+/// The `part` of a text, with a mask in place of each hit that reaches into it.
+fn masked(text: &str, part: Range<usize>, hits: &[Range<usize>]) -> String {
+    let mut out = String::with_capacity(part.len());
+    let mut from = part.start;
+    for hit in hits.iter().filter(|hit| hit.start < part.end && part.start < hit.end) {
+        out.push_str(text.get(from..hit.start.max(from)).unwrap_or_default());
+        out.push_str(MASK);
+        from = hit.end;
+    }
+    out.push_str(text.get(from..part.end.max(from)).unwrap_or_default());
+    out
 }
 
 /// The texts of an outcome that someone outside wrote: the platform, the action or a classifier.
@@ -91,31 +158,39 @@ fn texts(outcome: &mut Outcome) -> impl Iterator<Item = &mut String> {
     fault.chain(verdicts).chain(problem).chain(abstained).chain(steps)
 }
 
-fn collect(value: &Value, values: &mut Vec<String>) {
+fn collect(value: &Value, values: &mut Vec<(String, Manner)>) {
     match value {
         Value::Null | Value::Bool(_) => {}
-        Value::Number(number) => values.push(number.to_string()),
-        Value::String(text) => forms(text, values),
+        Value::Number(number) => {
+            // As it is written in the file, and as JavaScript prints it, which RFC 8785 takes over: `84.0` as `84`.
+            let canonical = serde_json_canonicalizer::to_string(value).unwrap_or_default();
+            for text in [number.to_string(), canonical].into_iter().filter(|text| !text.is_empty()) {
+                let manner = if text.len() < SHORT { Manner::Alone } else { Manner::Number };
+                values.push((text, manner));
+            }
+        }
+        Value::String(text) => {
+            let manner = if text.trim().len() < SHORT { Manner::Alone } else { Manner::Within };
+            values.extend(forms(text.trim()).into_iter().map(|form| (form, manner)));
+        }
         Value::Array(items) => items.iter().for_each(|item| collect(item, values)),
         Value::Object(fields) => fields.values().for_each(|field| collect(field, values)),
     }
 }
 
 /// A text as it is, inside JSON, and inside a URL.
-fn forms(text: &str, values: &mut Vec<String>) {
-    let text = text.trim();
+fn forms(text: &str) -> Vec<String> {
     if text.is_empty() {
-        return;
+        return Vec::new();
     }
-    values.push(text.to_owned());
-    values.push(Value::from(text).to_string().trim_matches('"').to_owned());
+    let json = Value::from(text).to_string();
+    let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
     let percent = text.bytes().fold(String::new(), |mut out, b| {
         use std::fmt::Write as _;
         let _ = if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { write!(out, "{}", char::from(b)) } else { write!(out, "%{b:02X}") };
         out
     });
-    values.push(percent.replace("%20", "+"));
-    values.push(percent);
+    vec![text.to_owned(), json, percent.replace("%20", "+"), percent]
 }
 
 #[cfg(test)]
@@ -143,8 +218,33 @@ mod tests {
     }
 
     #[test]
-    fn a_value_inside_another_leaves_no_remainder() {
+    fn numbers_are_found_as_javascript_prints_them_but_not_inside_others() {
+        let r = redactor(r#"{"a":84.0,"b":1e3,"c":150}"#);
+        assert_eq!(r.mask("84 1000 150ms EUR150 1507 2150").0, "[masked] [masked] [masked]ms EUR[masked] 1507 2150");
+    }
+
+    #[test]
+    fn no_value_hides_another() {
+        let r = redactor(r#"{"country":"DE","mail":"eve@example.com"}"#);
+        assert_eq!(r.mask("q=mail%3Deve%40example.com").0, "q=mail%3D[masked]");
         assert_eq!(redactor(r#"{"a":"smith","b":"smithson@example.com"}"#).mask("smithson@example.com").0, MASK);
+        assert_eq!(redactor(r#"{"a":"abcd","b":"cdef"}"#).mask("xabcdefx").0, "x[masked]x");
+    }
+
+    #[test]
+    fn an_excerpt_shows_no_part_of_a_value() {
+        let r = redactor(r#"{"campaign":"summer-sale"}"#);
+        let text = "summer-sale is not defined";
+        assert_eq!(r.excerpt(text, 7..text.len()), "[masked] is not defined");
+        assert_eq!(r.excerpt(text, 0..6), MASK);
+        assert_eq!(r.excerpt(text, 12..14), "is");
+    }
+
+    #[test]
+    fn ids_are_searched_with_care() {
+        let r = redactor(r#"{"quantity":1,"number":150,"id":"CUST-77"}"#);
+        assert!(!r.in_id("step-1") && !r.in_id("5f150c7f-a150"));
+        assert!(r.in_id("step-150") && r.in_id("step-for-cust-77x"));
     }
 
     proptest! {
@@ -153,6 +253,11 @@ mod tests {
             let r = Redactor::new(&Map::from_iter([("k".to_owned(), Value::from(value.clone()))]));
             let (masked, _) = r.mask(&format!("{before}{value}{after}{value}"));
             prop_assert!(!r.finds(&masked) || MASK.contains(value.as_str()), "{}", masked);
+        }
+
+        #[test]
+        fn no_part_makes_it_panic(text in "\\PC{0,20}", start in 0..30_usize, end in 0..30_usize) {
+            let _ = redactor(r#"{"a":"é","b":"ab","c":12}"#).excerpt(&text, start..end);
         }
     }
 }

@@ -7,6 +7,7 @@ pub use summary::Summary;
 
 use crate::model::Outcome;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::HashMap;
 use std::io::Write as _;
 
 /// How outcomes are written.
@@ -41,6 +42,12 @@ impl Report {
         Self { format, progress, rows: Vec::new(), summary: Summary::default() }
     }
 
+    /// How many outcomes there are so far.
+    #[must_use]
+    pub fn outcomes(&self) -> usize {
+        self.summary.vectors
+    }
+
     /// Takes one outcome.
     pub fn outcome(&mut self, outcome: Outcome) {
         self.summary.count(&outcome);
@@ -57,8 +64,21 @@ impl Report {
         &mut self.summary
     }
 
-    /// Writes what is left: the table with rows in the order of `names`, then the summary and `notes`.
-    pub fn finish(mut self, names: &[String], notes: &[String]) -> Summary {
+    /// Writes the table, once every outcome is there: what is delivered later must not keep it waiting. Its rows follow `names`.
+    pub fn table(&mut self, names: &[String]) {
+        self.progress.finish_and_clear();
+        if self.format == Format::Human && !self.rows.is_empty() {
+            let mut places = HashMap::new();
+            names.iter().enumerate().for_each(|(place, name)| _ = places.entry(name.as_str()).or_insert(place));
+            self.rows.sort_by_key(|row| places.get(row.vector.as_str()).copied());
+            to_stdout(&human::table(&self.rows));
+            self.rows.clear();
+        }
+    }
+
+    /// Writes the summary and `notes`.
+    #[must_use]
+    pub fn finish(self, notes: &[String]) -> Summary {
         self.progress.finish_and_clear();
         let mut end = human::summary(&self.summary);
         for note in notes {
@@ -67,10 +87,7 @@ impl Report {
         }
         match self.format {
             Format::Json => to_stderr(end.trim_end()),
-            Format::Human => {
-                self.rows.sort_by_key(|row| names.iter().position(|name| *name == row.vector));
-                to_stdout(&format!("{}\n{}", human::table(&self.rows), end.trim_end()));
-            }
+            Format::Human => to_stdout(end.trim_end()),
         }
         self.summary
     }

@@ -2,13 +2,15 @@
 
 use crate::audit::AuditLog;
 use crate::classify::{Asked, finish, judge};
-use crate::debug_api::{ApiError, DebugApi};
+use crate::debug_api::{ApiError, DebugApi, stopped};
 use crate::jury::Jury;
-use crate::model::{Expect, Outcome, Problem, ProblemKind, Vector};
+use crate::model::{Expect, Outcome, Problem, ProblemKind, SessionId, Vector};
 use crate::outbox::Outbox;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// All that a run needs.
 pub struct Run {
@@ -41,45 +43,55 @@ pub enum Event {
 
 impl Run {
     /// Runs all vectors and tells `events` of each. Ends when every outcome is audited and delivered or given up. Once `stop`
-    /// turns true no further vector is submitted, and those in flight are let go with their session ids.
+    /// turns true no further vector is submitted, those in flight are let go with their session ids, and deliveries get one
+    /// attempt's time to end.
     pub async fn all(self: Arc<Self>, vectors: Vec<Vector>, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) {
         let mut flying = JoinSet::new();
+        let mut flights = HashMap::new();
         let mut deliveries = JoinSet::new();
         let mut waiting = vectors.into_iter();
         loop {
             while flying.len() < self.concurrency {
                 let Some(vector) = waiting.next() else { break };
-                let (run, stop) = (Arc::clone(&self), stop.clone());
-                flying.spawn(async move { run.one(vector, stop).await });
+                let flight = Flight { vector, session: OnceLock::new() };
+                let flight = Arc::new(flight);
+                let (run, stop, own) = (Arc::clone(&self), stop.clone(), Arc::clone(&flight));
+                let task = flying.spawn(async move { run.one(&own, stop).await });
+                flights.insert(task.id(), flight);
             }
-            let Some(done) = flying.join_next().await else { break };
-            // A task of ours that panicked has no outcome to give; the count of vectors will show it.
-            let Ok(outcome) = done else { continue };
+            let Some(done) = flying.join_next_with_id().await else { break };
+            let outcome = match done {
+                Ok((id, outcome)) => {
+                    flights.remove(&id);
+                    outcome
+                }
+                Err(error) => match flights.remove(&error.id()) {
+                    Some(flight) => broken(&flight),
+                    None => continue,
+                },
+            };
             let outcome = Arc::new(outcome);
             self.log(&outcome, &events).await;
-            let (run, events_too, delivered) = (Arc::clone(&self), events.clone(), Arc::clone(&outcome));
-            deliveries.spawn(async move { run.deliver(&delivered, &events_too).await });
+            let (run, told, delivered, stop) = (Arc::clone(&self), events.clone(), Arc::clone(&outcome), stop.clone());
+            deliveries.spawn(async move { run.deliver(&delivered, &told, stop).await });
             let _ = events.send(Event::Outcome(Box::new(outcome.as_ref().clone()))).await;
         }
         while deliveries.join_next().await.is_some() {}
     }
 
     /// One vector from submit to outcome.
-    async fn one(&self, vector: Vector, mut stop: watch::Receiver<bool>) -> Outcome {
-        let mut outcome = Outcome::of(vector.name.clone(), vector.action, vector.environment);
-        let expect = vector.expect.clone().unwrap_or_default();
-        let asked = Asked { input: Some(&vector.input), expect: Some(&expect) };
-        if *stop.borrow() {
-            return stopped(outcome, asked, "not submitted");
-        }
-        let session = match self.api.submit(&vector).await {
+    async fn one(&self, flight: &Flight, mut stop: watch::Receiver<bool>) -> Outcome {
+        let (mut outcome, expect) = (flight.outcome(), flight.expect());
+        let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect) };
+        let session = match self.api.submit(&flight.vector, &mut stop).await {
             Ok(session) => session,
             Err(error) => return without_session(outcome, asked, error),
         };
+        let _ = flight.session.set(session.id.clone());
         outcome.session_id = Some(session.id.clone());
         let ended = tokio::select! {
             ended = self.api.trace(&session) => ended,
-            () = stops(&mut stop) => return stopped(outcome, asked, "the session goes on at the platform"),
+            () = stopped(&mut stop) => return let_go(outcome, asked),
         };
         outcome.execution_duration_ms = u64::try_from(session.since.elapsed().as_millis()).ok();
         match ended {
@@ -106,15 +118,46 @@ impl Run {
         let _ = events.send(event).await;
     }
 
-    async fn deliver(&self, outcome: &Outcome, events: &mpsc::Sender<Event>) {
+    async fn deliver(&self, outcome: &Outcome, events: &mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) {
         let Some(outbox) = &self.outbox else { return };
-        let event = match outbox.deliver(outcome).await {
-            Ok(true) => Event::Delivered,
-            Ok(false) => return,
-            Err(error) => Event::NotDelivered(error.to_string()),
+        let given_up = async {
+            stopped(&mut stop).await;
+            sleep(outbox.timeout()).await;
+        };
+        let event = tokio::select! {
+            delivered = outbox.deliver(outcome) => match delivered {
+                Ok(true) => Event::Delivered,
+                Ok(false) => return,
+                Err(error) => Event::NotDelivered(error.to_string()),
+            },
+            () = given_up => Event::NotDelivered("given up when the run was stopped".to_owned()),
         };
         let _ = events.send(event).await;
     }
+}
+
+/// A vector under way, and its session as soon as it has one: known outside its task too, so that nothing is lost with it.
+struct Flight {
+    vector: Vector,
+    session: OnceLock<SessionId>,
+}
+
+impl Flight {
+    fn outcome(&self) -> Outcome {
+        Outcome::of(self.vector.name.clone(), self.vector.action, self.vector.environment)
+    }
+
+    fn expect(&self) -> Expect {
+        self.vector.expect.clone().unwrap_or_default()
+    }
+}
+
+/// The outcome of a vector whose task of ours panicked: what was submitted is said, audited and delivered all the same.
+fn broken(flight: &Flight) -> Outcome {
+    let text = "tracejury failed on this vector, please report it; the action may have run".to_owned();
+    let problem = Some(Problem { kind: ProblemKind::Ambiguous, text });
+    let outcome = Outcome { session_id: flight.session.get().cloned(), problem, ..flight.outcome() };
+    finish(outcome, Asked { input: Some(&flight.vector.input), expect: None })
 }
 
 /// Where no session came of it there is nothing to compare, unless this very problem was expected.
@@ -124,14 +167,7 @@ fn without_session(mut outcome: Outcome, asked: Asked<'_>, error: ApiError) -> O
     finish(outcome, Asked { expect: asked.expect.filter(|_| awaited), ..asked })
 }
 
-fn stopped(mut outcome: Outcome, asked: Asked<'_>, text: &str) -> Outcome {
-    outcome.problem = Some(Problem { kind: ProblemKind::Interrupted, text: text.to_owned() });
+fn let_go(mut outcome: Outcome, asked: Asked<'_>) -> Outcome {
+    outcome.problem = Some(Problem { kind: ProblemKind::Interrupted, text: "the session goes on at the platform".to_owned() });
     finish(outcome, Asked { expect: None, ..asked })
-}
-
-async fn stops(stop: &mut watch::Receiver<bool>) {
-    // Where nobody can stop the run any more, this never ends.
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -71,13 +71,17 @@ impl<'a> Reader<'a> {
         if text.trim_start().starts_with('[') {
             return serde_json::from_str(text).unwrap_or_else(|e| self.syntax(0, &e));
         }
-        let first_line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        if serde_json::from_str::<&RawValue>(first_line).is_err() {
-            return if text.trim().is_empty() {
-                Vec::new()
-            } else {
-                serde_json::from_str(text).map_or_else(|e| self.syntax(0, &e), |one| vec![one])
-            };
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        let whole = match serde_json::from_str::<&RawValue>(text) {
+            Ok(one) => return vec![one],
+            Err(error) => error,
+        };
+        // No one object: where any line is an object of its own, lines are meant, and those that are not are what is wrong.
+        let is_object = |line: &str| line.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(line).is_ok();
+        if !text.lines().any(is_object) {
+            return self.syntax(0, &whole);
         }
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         lines.flat_map(|(i, line)| serde_json::from_str(line).map_or_else(|e| self.syntax(i, &e), |one| vec![one])).collect()
@@ -212,6 +216,8 @@ mod tests {
         assert_eq!(parse("v", &format!("\u{feff}[{ORIGINAL},\n{ORIGINAL}]")).unwrap().len(), 2);
         assert_eq!(parse("v", &format!("{ORIGINAL}\n\n{ORIGINAL}\r\n{ORIGINAL}")).unwrap().len(), 3);
         assert_eq!(parse("v", &ORIGINAL.replace(',', ",\n  ")).unwrap().len(), 1);
+        let nested = ORIGINAL.replace("\"CUST-998877\"", "[\n{\"a\":1}\n]");
+        assert_eq!(parse("v", &nested).unwrap().len(), 1);
     }
 
     #[test]
@@ -240,6 +246,7 @@ mod tests {
         assert_eq!(errors("[\n{\"a\": }]"), ["dir/v.json:2:7: is not JSON: expected value"]);
         assert_eq!(errors("{\n\"a\": 1,\n}"), ["dir/v.json:3:1: is not JSON: key must be a string"]);
         assert_eq!(errors(&format!("{ORIGINAL}\n{{\"a\"\n{ORIGINAL}")), ["dir/v.json:2:4: is not JSON: EOF while parsing an object"]);
+        assert_eq!(errors(&format!("{{\"a\"\n{ORIGINAL}\n{{}}")).len(), 4, "a broken first line hides nothing");
         assert_eq!(errors(" \n"), ["dir/v.json: holds no vector"]);
         assert_eq!(errors("[]"), ["dir/v.json: holds no vector"]);
     }

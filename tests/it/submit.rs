@@ -22,7 +22,7 @@ fn with(faults: &Value) -> (crate::driver::Done, Simulator) {
 fn a_connection_cut_after_the_submit_runs_the_action_once() {
     let (done, simulator) = with(&json!([{"cut": true}]));
     assert_eq!(simulator.executed(), 1, "the submit was sent again");
-    assert_eq!(done.code, 3, "{done:?}");
+    assert_eq!(done.code, 1, "{done:?}");
     let outcome = done.outcome();
     assert!(outcome["problem"].as_str().unwrap().starts_with("ambiguous: submit: "), "{outcome}");
     assert_eq!((&outcome["sessionId"], &outcome["classification"]), (&Value::Null, &Value::Null));
@@ -78,4 +78,51 @@ fn a_platform_that_is_not_there_is_no_verdict_on_the_action() {
     let outcome = done.outcome();
     assert!(outcome["problem"].as_str().unwrap().starts_with("unreachable: no token after 2 attempts: "), "{outcome}");
     assert_eq!((&outcome["classification"], &outcome["expected"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_platform_that_is_down_is_not_asked_again_for_every_vector() {
+    let busy: Vec<Value> = (0..20).map(|_| json!({"status": 503})).collect();
+    let simulator = Simulator::script(&json!({"version": 1, "token": busy, "scenarios": [scenario(&completed(), &json!({}))]}));
+    let mut bench = Bench::against(&simulator);
+    bench.settings("attempts = 3\n");
+    let vectors: Value = (0..30).map(|_| vector()).collect();
+    let done = bench.run(&vectors);
+    assert_eq!((done.code, done.outcomes().len(), simulator.requests("/oauth/token").len()), (3, 30, 3));
+}
+
+#[test]
+fn time_spent_waiting_to_submit_is_not_the_executions() {
+    // Throttled for a second, then 30 ms of work: well within what the vector allows.
+    let simulator = Simulator::of(&scenario(&completed(), &json!({"submit": [{"status": 429, "retryAfter": "1"}]})));
+    let mut limited = vector();
+    limited["expect"] = json!({"maxDurationMs": 900});
+    let done = Bench::against(&simulator).run(&limited);
+    assert_eq!((done.code, simulator.executed()), (0, 1), "{done:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_stopped_run_submits_nothing_more_not_even_what_was_throttled() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    let simulator = Simulator::of(&scenario(&completed(), &json!({"submit": [{"status": 429, "retryAfter": "10"}]})));
+    let bench = Bench::against(&simulator);
+    bench.file("vectors.json", vector().to_string());
+    let args = ["run", "vectors.json", "--format", "json", "-vv"];
+    let mut child = bench.command(&args).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let waiting = stderr.by_ref().lines().map(Result::unwrap).any(|line| line.contains("submit: trying again"));
+    assert!(waiting);
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let done = crate::driver::Done::of(&child.wait_with_output().unwrap());
+    assert_eq!((done.code, &done.outcome()["problem"]), (130, &json!("interrupted: not submitted")));
+    assert_eq!(simulator.executed(), 0);
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_loopback() {
+    let simulator = Simulator::of(&scenario(&completed(), &json!({})));
+    let mut bench = Bench::against(&simulator);
+    bench.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1").env("WEBHOOK_URL", &simulator.webhook);
+    assert_eq!((bench.run(&vector()).code, simulator.deliveries().len()), (0, 1));
 }

@@ -115,3 +115,34 @@ fn without_a_secret_nothing_is_signed() {
     assert!(!got.headers.contains_key("webhook-signature") && got.headers["webhook-id"].starts_with("msg_"));
     assert_eq!(serde_json::from_str::<Value>(&got.body).unwrap()["actionId"], ACTION);
 }
+
+#[test]
+fn a_part_of_an_input_value_is_not_shown_as_evidence() {
+    // The rule matches `sale is not defined`: half of the campaign's name.
+    let simulator = Simulator::of(&scenario(&failed("summer-sale is not defined"), &json!({})));
+    let mut named = vector();
+    named["inputParameters"] = json!({"campaign": "summer-sale"});
+    let done = Bench::against(&simulator).run(&named);
+    assert_eq!(done.outcome()["verdicts"][0]["evidence"][0]["text"], "[masked] is not defined");
+    assert!(!done.stdout.contains("sale"), "{}", done.stdout);
+}
+
+#[test]
+fn an_interrupted_delivery_is_given_up_and_the_table_is_there_before() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    let receiver = Receiver::answering(&["503 Service Unavailable\r\nretry-after: 600"]);
+    let simulator = Simulator::of(&scenario(&crate::driver::completed(), &json!({})));
+    let mut bench = Bench::against(&simulator);
+    bench.settings("[webhook]\ntimeout_ms = 200\n").env("WEBHOOK_URL", &receiver.url);
+    bench.file("vectors.json", vector().to_string());
+    let mut child =
+        bench.command(&["run", "vectors.json"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let row = stdout.by_ref().lines().map(Result::unwrap).find(|line| line.contains("COMPLETED"));
+    assert!(row.is_some_and(|row| row.starts_with(" ✓")));
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("webhook: 1 outcome lost: given up when the run was stopped"), "{rest}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

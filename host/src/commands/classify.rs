@@ -38,7 +38,8 @@ pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
         }
     }
     let nothing = names.is_empty() && bad == 0;
-    let summary = report.finish(&names, &[]);
+    report.table(&names);
+    let summary = report.finish(&[]);
     match (nothing, bad) {
         (true, _) => Err(Failure::new(Exit::Usage, "there is no trace to classify", "give a file with one recorded trace a line")),
         (false, 0) => Ok(Exit::of(&summary)),

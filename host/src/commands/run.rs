@@ -107,7 +107,12 @@ pub(super) async fn drive(run: Run, vectors: Vec<Vector>, format: Format, notes:
     let running = tokio::spawn(Arc::new(run).all(vectors, events, stopped));
     while let Some(event) = happened.recv().await {
         match event {
-            Event::Outcome(outcome) => report.outcome(*outcome),
+            Event::Outcome(outcome) => {
+                report.outcome(*outcome);
+                if report.outcomes() == names.len() {
+                    report.table(&names);
+                }
+            }
             Event::Audited => report.summary().audited += 1,
             Event::Delivered => report.summary().delivered += 1,
             Event::NotAudited(why) => *report.summary().not_audited.entry(why).or_default() += 1,
@@ -116,7 +121,8 @@ pub(super) async fn drive(run: Run, vectors: Vec<Vector>, format: Format, notes:
     }
     interrupts.abort();
     let lines = notes.lines(report.summary());
-    let summary = report.finish(&names, &lines);
+    report.table(&names);
+    let summary = report.finish(&lines);
     running.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("the run broke off: {e}"), "please report this"))?;
     if summary.vectors < names.len() {
         let lost = names.len() - summary.vectors;
@@ -128,7 +134,7 @@ pub(super) async fn drive(run: Run, vectors: Vec<Vector>, format: Format, notes:
 /// The first Ctrl-C or SIGTERM stops the run cleanly; after it the signal does what it always does.
 async fn interrupts(stop: watch::Sender<bool>) {
     if interrupt().await.is_ok() {
-        report::to_stderr("stopping: no further vector is submitted; press again to break off");
+        report::to_stderr("stopping: no further vector is submitted; what is done is reported; press again to break off at once");
         let _ = stop.send(true);
         if interrupt().await.is_ok() {
             crate::exit::break_off();

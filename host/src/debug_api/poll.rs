@@ -8,6 +8,9 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
+/// How long a token may take to be renewed for the last poll, made when the deadline has passed.
+const LAST_TRY: Duration = Duration::from_secs(10);
+
 /// What one poll brought.
 #[derive(Debug)]
 enum Seen<T> {
@@ -102,10 +105,13 @@ struct Poller<'a> {
 
 impl Ask<Trace> for Poller<'_> {
     async fn ask(&mut self) -> Result<Seen<Trace>, ApiError> {
-        let token = match self.api.tokens.get().await {
-            Ok(token) => token,
-            Err(ApiError::Unreachable(why)) => return Ok(Seen::Nothing { why, wait: None }),
-            Err(other) => return Err(other),
+        let by = self.session.since + self.api.settings.deadline.duration();
+        // A platform that is down must not hold a vector past its deadline.
+        let token = match tokio::time::timeout_at(by.max(Instant::now() + LAST_TRY), self.api.tokens.get()).await {
+            Ok(Ok(token)) => token,
+            Ok(Err(ApiError::Unreachable(why))) => return Ok(Seen::Nothing { why, wait: None }),
+            Ok(Err(other)) => return Err(other),
+            Err(_) => return Ok(Seen::Nothing { why: "no token in time".to_owned(), wait: None }),
         };
         let url = self.api.url(self.session.action, &format!("debug-sessions/{}", self.session.id));
         let request = self.api.signed(self.api.http.get(&url), &token, self.session.environment);

@@ -27,7 +27,7 @@ struct Line {
     action_id: String,
     environment_id: String,
     #[serde(default)]
-    input_parameters: Option<Map<String, Value>>,
+    input_parameters: Option<Value>,
     #[serde(default)]
     expect: Option<ExpectLine>,
 }
@@ -48,7 +48,13 @@ pub fn parse(text: &str) -> Result<Recorded, String> {
     let action = line.action_id.parse().map_err(|e| format!("actionId: {e}"))?;
     let environment = line.environment_id.parse().map_err(|e| format!("environmentId: {e}"))?;
     let expect = line.expect.map(ExpectLine::check).transpose().map_err(|wrong| format!("expect.{}", wrong.join("; expect.")))?;
-    Ok(Recorded { name: line.name, trace: answer.into_trace(session, action, environment), input: line.input_parameters, expect })
+    // Read as any value first: serde's own error would show the input.
+    let input = match line.input_parameters {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(input)) => Some(input),
+        Some(_) => return Err("inputParameters: is not an object".to_owned()),
+    };
+    Ok(Recorded { name: line.name, trace: answer.into_trace(session, action, environment), input, expect })
 }
 
 /// A message of serde_json without the line and column at its end, which are those within one line of the file.

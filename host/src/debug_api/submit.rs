@@ -4,6 +4,7 @@
 use super::{ApiError, DebugApi, Session, call_text, described, wire};
 use crate::http::{CallError, Reply};
 use crate::model::Vector;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// What an answer to a submit means.
@@ -16,14 +17,20 @@ enum Meaning {
     Fail(ApiError),
 }
 
-pub(super) async fn submit(api: &DebugApi, vector: &Vector) -> Result<Session, ApiError> {
-    let since = Instant::now();
+pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Receiver<bool>) -> Result<Session, ApiError> {
+    let started = Instant::now();
     let body = wire::SubmitBody { input_parameters: &vector.input, trace: true, version_constraint: "strict" };
     let body = serde_json::to_vec(&body).map_err(|e| ApiError::Refused(format!("the input cannot be written as JSON: {e}")))?;
     let mut attempt: u32 = 0;
     let mut token_renewed = false;
     loop {
-        let token = api.tokens.get().await?;
+        // Every wait can be stopped, but never a request that is on its way: it may have been processed.
+        let token = tokio::select! {
+            biased;
+            () = stopped(stop) => return Err(ApiError::Stopped),
+            token = api.tokens.get() => token?,
+        };
+        let since = Instant::now();
         let request = api.http.post(&api.url(vector.action, "debug")).header("content-type", "application/json").body(body.clone());
         let (text, asked, throttled) =
             match api.http.send(api.signed(request, &token, vector.environment), api.settings.submit_timeout.duration()).await {
@@ -43,14 +50,24 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector) -> Result<Session, A
                 Err(CallError::Fatal(text)) => return Err(ApiError::Refused(text)),
             };
         attempt += 1;
-        // Throttling is patience, not failure: it ends with the vector's deadline, a dead line with the number of attempts.
+        // Throttling is patience, not failure: it ends with the vector's deadline; no connection, with the number of attempts.
         let wait = api.wait_asked_for(asked, attempt);
-        let patience_ends = since.elapsed() + wait > api.settings.deadline.duration();
+        let patience_ends = started.elapsed() + wait > api.settings.deadline.duration();
         if patience_ends || (!throttled && attempt as usize >= api.settings.attempts.get()) {
             return Err(ApiError::Unreachable(format!("not submitted after {attempt} attempts: {text}")));
         }
-        tracing::debug!(attempt, ?wait, "submit: {text}");
-        sleep(wait).await;
+        tracing::debug!(attempt, ?wait, "submit: trying again");
+        tokio::select! {
+            () = stopped(stop) => return Err(ApiError::Stopped),
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// Ends when the run is stopped; where nobody can stop it any more, never.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

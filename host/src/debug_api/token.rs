@@ -29,11 +29,18 @@ impl Token {
     }
 }
 
+/// How long a failed fetch speaks for those who ask next: a platform that is down is not asked again for every vector.
+const FAILURE_STANDS: Duration = Duration::from_secs(5);
+/// The longest life a token is believed to have; some platforms write "never" as a very large number.
+const LONGEST_LIFE: u64 = 24 * 3600;
+
 /// What the cache holds.
 #[derive(Debug)]
 enum Cached {
     Nothing,
     Token(Token),
+    /// The last fetch came to nothing at this time, after all its attempts.
+    Failed(ApiError, Instant),
     /// The client itself was refused: asking again would not help and may lock the account.
     Refused(ApiError),
 }
@@ -54,17 +61,20 @@ impl Tokens {
 
     /// A token that is good for a while yet.
     pub(super) async fn get(&self) -> Result<Token, ApiError> {
+        let asked = Instant::now();
         let mut cached = self.cached.lock().await;
         match &*cached {
             Cached::Token(token) if Instant::now() < token.fresh_until => return Ok(token.clone()),
             Cached::Refused(error) => return Err(error.clone()),
-            Cached::Token(_) | Cached::Nothing => {}
+            // Who waited while it failed has had his attempts.
+            Cached::Failed(error, at) if asked <= *at || at.elapsed() < FAILURE_STANDS => return Err(error.clone()),
+            Cached::Token(_) | Cached::Nothing | Cached::Failed(..) => {}
         }
         let fetched = self.fetch().await;
         match &fetched {
             Ok(token) => *cached = Cached::Token(token.clone()),
             Err(error @ ApiError::Credentials(_)) => *cached = Cached::Refused(error.clone()),
-            Err(_) => {}
+            Err(error) => *cached = Cached::Failed(error.clone(), Instant::now()),
         }
         fetched
     }
@@ -93,7 +103,7 @@ impl Tokens {
             if attempt as usize >= self.settings.attempts.get() {
                 return Err(ApiError::Unreachable(format!("no token after {attempt} attempts: {text}")));
             }
-            tracing::debug!(attempt, "token: {text}");
+            tracing::debug!(attempt, "token: trying again");
             let cap = self.settings.retry_after_max.duration();
             tokio::time::sleep(wait.map_or_else(|| backoff(self.settings.retry_first.duration(), attempt, cap), |w| w.min(cap))).await;
         }
@@ -124,7 +134,7 @@ impl Tokens {
         if !missing.is_empty() {
             return Err(ApiError::Credentials(format!("the client was not granted: {missing}")));
         }
-        let life = Duration::from_secs(answer.expires_in.unwrap_or(DEFAULT_LIFE));
+        let life = Duration::from_secs(answer.expires_in.unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE));
         Ok(Token { text: Arc::new(Secret::new(answer.access_token)), fresh_until: asked + life - LEEWAY.min(life / 10) })
     }
 }
@@ -188,6 +198,7 @@ mod tests {
         let life = |body: &str| tokens.read(&reply(body), Instant::now()).unwrap().fresh_until - Instant::now();
         assert_eq!(life(r#"{"access_token":"t","expires_in":3600}"#), Duration::from_secs(3540));
         assert_eq!(life(r#"{"access_token":"t","expires_in":20}"#), Duration::from_secs(18));
+        assert_eq!(life(r#"{"access_token":"t","expires_in":18446744073709551615}"#), Duration::from_secs(24 * 3600 - 60));
         assert!(tokens.read(&reply("<html>"), Instant::now()).is_err());
     }
 }

@@ -29,30 +29,25 @@ pub(super) struct SubmitAnswer {
     pub(super) session_id: String,
 }
 
-/// The answer to a poll.
+/// The answer to a poll. Only the status must be there: an answer that says how a session ended is never lost for the sake of
+/// an odd field beside it.
 #[derive(Deserialize)]
 pub(super) struct PollAnswer {
     pub(super) status: String,
     #[serde(default)]
     result: Option<Value>,
     #[serde(default)]
-    trace: Option<Vec<WireStep>>,
+    trace: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct WireStep {
-    #[serde(default)]
     step_id: Option<Value>,
-    #[serde(default)]
-    step_name: Option<String>,
-    #[serde(default)]
+    step_name: Option<Value>,
     timestamp: Option<Value>,
-    #[serde(default)]
     input: Option<Box<RawValue>>,
-    #[serde(default)]
     output: Option<Box<RawValue>>,
-    #[serde(default)]
     error: Option<Value>,
 }
 
@@ -62,11 +57,12 @@ impl PollAnswer {
         matches!(self.status.as_str(), Status::COMPLETED | Status::FAILED)
     }
 
-    /// The trace, free of wire format.
+    /// The trace, free of wire format. What is no list of steps is no trace; what is no step is one of which nothing is known.
     pub(super) fn into_trace(self, session: SessionId, action: ActionId, environment: Environment) -> Trace {
         let error = self.result.as_ref().and_then(|result| fault(result.get("error").unwrap_or(&Value::Null)));
-        let steps = self.trace.unwrap_or_default().into_iter().enumerate().map(|(i, step)| step.into_step(i));
-        Trace { session, action, environment, status: Status(self.status), error, steps: steps.collect() }
+        let steps: Vec<&RawValue> = self.trace.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let step = |(i, raw): (usize, &&RawValue)| serde_json::from_str::<WireStep>(raw.get()).unwrap_or_default().into_step(i);
+        Trace { session, action, environment, status: Status(self.status), error, steps: steps.iter().enumerate().map(step).collect() }
     }
 }
 
@@ -75,7 +71,7 @@ impl WireStep {
         let json = |raw: Option<Box<RawValue>>| raw.map(|raw| raw.get().to_owned()).filter(|text| text != "null");
         Step {
             id: self.step_id.and_then(text).unwrap_or_else(|| format!("#{index}")),
-            name: self.step_name,
+            name: self.step_name.and_then(text),
             timestamp: self.timestamp.and_then(text),
             input: json(self.input),
             output: json(self.output),
@@ -84,10 +80,14 @@ impl WireStep {
     }
 }
 
-/// An error as platforms write it: an object with `message`, `stack`, `code`, or a bare text.
+/// An error as platforms write it: an object with `message`, `stack`, `code`, or a bare text. Some write `false` or something
+/// empty where there is none.
 fn fault(value: &Value) -> Option<Fault> {
     match value {
-        Value::Null => None,
+        Value::Null | Value::Bool(false) => None,
+        Value::String(blank) if blank.trim().is_empty() => None,
+        Value::Object(fields) if fields.is_empty() => None,
+        Value::Array(items) if items.is_empty() => None,
         Value::String(message) => Some(Fault { message: message.clone(), ..Fault::default() }),
         Value::Object(fields) => {
             let field = |name: &str| fields.get(name).cloned().and_then(text);
@@ -105,12 +105,16 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
+/// The most of an error answer's text that is kept. It is cut short for people only after input values in it are masked: a cut
+/// through the midst of one would hide it from the masking.
+const PROBLEM_CHARS: usize = 20_000;
+
 /// What an error answer says of itself: RFC 9457 `detail` or `title`, RFC 6749 `error_description` or `error`, or `message`.
 /// A body of another kind says nothing that is worth showing.
 pub(super) fn problem_text(body: &[u8]) -> Option<String> {
     let body: Map<String, Value> = serde_json::from_slice(body).ok()?;
     let text = ["detail", "error_description", "title", "message", "error"].iter().find_map(|name| body.get(*name)?.as_str())?;
-    Some(text.chars().filter(|c| !c.is_control()).take(300).collect())
+    Some(text.chars().filter(|c| !c.is_control()).take(PROBLEM_CHARS).collect())
 }
 
 /// The error code of an OAuth answer (RFC 6749 §5.2).
@@ -149,6 +153,24 @@ mod tests {
         assert_eq!(trace.steps[2].input.as_deref(), Some(r#"{"b": 1,"a":2}"#));
         assert_eq!(trace.steps[2].error.as_ref().unwrap().code.as_deref(), Some("500"));
         assert_eq!(trace.failing_step(), Some(1));
+    }
+
+    #[test]
+    fn an_odd_field_does_not_lose_a_finished_session() {
+        for odd in ["{}", "\"\"", "7", "true"] {
+            assert!(trace(&format!(r#"{{"status":"FAILED","trace":{odd}}}"#)).steps.is_empty(), "{odd}");
+        }
+        let trace = trace(r#"{"status":"FAILED","trace":[null,5,{"stepName":5,"stepId":"c","error":"boom"}]}"#);
+        assert_eq!((trace.steps.len(), trace.failing_step()), (3, Some(2)));
+        assert_eq!(trace.steps[2].name.as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn an_empty_error_is_none() {
+        for empty in ["false", "\"\"", "\" \"", "{}", "[]", "null"] {
+            let json = format!(r#"{{"status":"FAILED","trace":[{{"error":{empty}}},{{"error":"real"}}]}}"#);
+            assert_eq!(trace(&json).failing_step(), Some(1), "{empty}");
+        }
     }
 
     #[test]

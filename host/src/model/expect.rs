@@ -3,7 +3,8 @@
 use super::{Classification, Outcome, ProblemKind, Status};
 use serde::Deserialize;
 
-/// What is expected of an outcome. What is `None` is not looked at; with nothing set, the execution must complete.
+/// What is expected of an outcome. What is `None` is not looked at; where nothing is said that only a failure has, the
+/// execution must complete.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Expect {
     /// `COMPLETED` or `FAILED`.
@@ -23,6 +24,11 @@ pub struct Expect {
 }
 
 impl Expect {
+    /// Whether something is asked that only a failed execution has. A time limit alone does not make failing right.
+    fn speaks_of_failure(&self) -> bool {
+        self.classification.is_some() || self.reason.is_some() || self.min_confidence.is_some() || self.failing_step_id.is_some()
+    }
+
     /// What differs, one line each: empty where `outcome` is as expected.
     #[must_use]
     pub fn mismatches(&self, outcome: &Outcome) -> Vec<String> {
@@ -34,7 +40,7 @@ impl Expect {
         }
         let status = match (&self.status, self.problem) {
             (Some(status), _) => Some(status.as_str()),
-            (None, None) if *self == Self::default() => Some(Status::COMPLETED),
+            (None, None) if !self.speaks_of_failure() => Some(Status::COMPLETED),
             (None, _) => None,
         };
         if let Some(want) = status {
@@ -133,6 +139,8 @@ mod tests {
     #[test]
     fn without_a_word_it_must_complete() {
         assert_eq!(Expect::default().mismatches(&failed()), ["status: expected COMPLETED, got FAILED"]);
+        let quick = Expect { max_duration_ms: Some(100), ..Expect::default() };
+        assert_eq!(quick.mismatches(&failed()), ["status: expected COMPLETED, got FAILED"]);
         let classified = Expect { classification: Some("UNKNOWN".parse().unwrap()), ..Expect::default() };
         assert!(classified.mismatches(&failed()).is_empty());
     }

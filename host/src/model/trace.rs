@@ -82,6 +82,26 @@ impl Trace {
         first_error.or_else(|| if self.status.is_failed() { self.steps.len().checked_sub(1) } else { None })
     }
 
+    /// The error text at a location written as the contract has it: `error.FIELD` or `steps[N].error.FIELD`, FIELD being
+    /// `message`, `stack` or `code`.
+    #[must_use]
+    pub fn text_at(&self, location: &str) -> Option<&str> {
+        let (fault, field) = match location.strip_prefix("error.") {
+            Some(field) => (self.error.as_ref()?, field),
+            None => {
+                let (index, field) = location.strip_prefix("steps[")?.split_once("].error.")?;
+                let number = index.parse::<usize>().ok().filter(|n| n.to_string() == index)?;
+                (self.steps.get(number)?.error.as_ref()?, field)
+            }
+        };
+        match field {
+            "message" => Some(&fault.message),
+            "stack" => fault.stack.as_deref(),
+            "code" => fault.code.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The error that speaks for the execution: the failing step's own, else that of the whole.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
@@ -110,6 +130,16 @@ mod tests {
         let trace = trace("FAILED", &[None, Some("first"), Some("second"), None]);
         assert_eq!(trace.failing_step(), Some(1));
         assert_eq!(trace.fault().unwrap().message, "first");
+    }
+
+    #[test]
+    fn a_location_has_one_spelling() {
+        let trace = trace("FAILED", &[None, Some("first")]);
+        assert_eq!(trace.text_at("steps[1].error.message"), Some("first"));
+        assert_eq!(trace.text_at("error.message"), Some("whole"));
+        for none in ["steps[+1].error.message", "steps[01].error.message", "steps[0].error.message", "steps[1].output", "error.", ""] {
+            assert_eq!(trace.text_at(none), None, "{none}");
+        }
     }
 
     #[test]

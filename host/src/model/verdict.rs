@@ -96,10 +96,8 @@ pub struct Excerpt {
     pub location: String,
     /// Offset in bytes of its first byte.
     pub start: u32,
-    /// Offset in bytes past its last byte.
+    /// Offset in bytes past its last byte. A text stands there: no evidence is made up.
     pub end: u32,
-    /// The text itself, looked up by the host in the trace; empty where the place does not exist.
-    pub text: String,
 }
 
 /// One classifier's opinion on one trace.

@@ -6,6 +6,7 @@ use crate::model::Digest;
 use std::hash::{Hash as _, Hasher};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use wasmtime::component::Component;
 
 /// What is kept of a component: its code as it stands, or as it is after `configure`.
@@ -78,11 +79,15 @@ fn create_private(dir: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)
 }
 
-/// Whether nobody but the owner can write the entry or its folder.
+/// Whether the entry and its folder are this user's and nobody else can write them. Links are not followed.
 #[cfg(unix)]
 fn is_private(entry: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    let closed = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o022 == 0);
+    use std::os::unix::fs::MetadataExt as _;
+    static OWN: OnceLock<Option<u32>> = OnceLock::new();
+    // The standard library does not say who we are; a file we make does.
+    let own = *OWN.get_or_init(|| Some(tempfile::tempfile().ok()?.metadata().ok()?.uid()));
+    let closed =
+        |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|m| !m.is_symlink() && m.mode() & 0o022 == 0 && Some(m.uid()) == own);
     closed(entry) && entry.parent().is_some_and(closed)
 }
 

@@ -1,12 +1,10 @@
 //! What a classifier answers, checked before anyone believes it: ranges, names, lengths, and that its evidence exists.
 
 use super::bindings::wit;
-use crate::model::{Abstention, Confidence, Excerpt, Fault, Trace, Verdict};
+use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict};
 
 /// The longest name or version.
 const NAME_BYTES: usize = 64;
-/// How much of an evidence's text is kept, in characters.
-const EXCERPT_CHARS: usize = 200;
 
 /// How much a classifier may say.
 #[derive(Debug, Clone, Copy)]
@@ -62,32 +60,12 @@ fn verdict(said: wit::Verdict, trace: &Trace, room: Room) -> Result<Verdict, Str
 }
 
 fn excerpt(said: wit::Evidence, trace: &Trace) -> Result<Excerpt, String> {
-    let found = text_at(trace, &said.location).and_then(|text| text.get(said.start as usize..said.end as usize));
-    let text = found.ok_or_else(|| {
+    let found = trace.text_at(&said.location).and_then(|text| text.get(said.start as usize..said.end as usize));
+    if found.is_none() {
         let location: String = said.location.chars().take(60).collect();
-        format!("evidence: {}[{}..{}] does not exist", clean(&location), said.start, said.end)
-    })?;
-    Ok(Excerpt {
-        text: clean(&text.chars().take(EXCERPT_CHARS).collect::<String>()),
-        location: said.location,
-        start: said.start,
-        end: said.end,
-    })
-}
-
-/// The text at a location such as `steps[3].error.message` or `error.code`: error texts only, since nothing else was granted.
-fn text_at<'t>(trace: &'t Trace, location: &str) -> Option<&'t str> {
-    let in_fault = |fault: &'t Fault, field: &str| match field {
-        "message" => Some(fault.message.as_str()),
-        "stack" => fault.stack.as_deref(),
-        "code" => fault.code.as_deref(),
-        _ => None,
-    };
-    if let Some(field) = location.strip_prefix("error.") {
-        return in_fault(trace.error.as_ref()?, field);
+        return Err(format!("evidence: {}[{}..{}] does not exist", clean(&location), said.start, said.end));
     }
-    let (index, field) = location.strip_prefix("steps[")?.split_once("].error.")?;
-    in_fault(trace.steps.get(index.parse::<usize>().ok()?)?.error.as_ref()?, field)
+    Ok(Excerpt { location: said.location, start: said.start, end: said.end })
 }
 
 fn kebab(text: &str) -> bool {
@@ -105,7 +83,7 @@ pub(super) fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Environment, Status, Step};
+    use crate::model::{Environment, Fault, Status, Step};
     use proptest::prelude::*;
 
     fn trace() -> Trace {
@@ -143,9 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn a_good_verdict_passes_cleaned_and_with_its_text() {
+    fn a_good_verdict_passes_cleaned() {
         let verdict = verdicts(vec![said()], &trace(), ROOM).unwrap().remove(0);
-        assert_eq!(verdict.evidence[0].text, "ECONNREFUSED");
+        assert_eq!((verdict.evidence[0].start, verdict.evidence[0].end), (7, 19));
         assert_eq!(verdict.explanation, "why [31m ");
     }
 

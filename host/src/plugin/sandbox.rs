@@ -236,12 +236,8 @@ impl host::Host for Guest {
         let end = message.floor_char_boundary(self.text_bytes);
         let text = check::clean(message.get(..end).unwrap_or_default());
         let name = &self.name;
-        match level {
-            host::Level::Trace => tracing::trace!("{name}: {text}"),
-            host::Level::Debug => tracing::debug!("{name}: {text}"),
-            host::Level::Info => tracing::info!("{name}: {text}"),
-            host::Level::Warn => tracing::warn!("{name}: {text}"),
-            host::Level::Error => tracing::error!("{name}: {text}"),
-        }
+        // Whatever level the guest gives it: its lines may quote the trace, and with it the input, so that they are shown only
+        // to someone who asks for details.
+        tracing::debug!("{name}: {level:?}: {text}");
     }
 }

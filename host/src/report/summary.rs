@@ -1,7 +1,7 @@
 //! Counts of a run. It knows outcomes, not how they are shown.
 
 use crate::model::{Abstention, Classification, Outcome, Status};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run came to.
 #[derive(Debug, Default, Clone)]
@@ -14,12 +14,12 @@ pub struct Summary {
     pub classified: BTreeMap<String, usize>,
     /// Vectors that could not be finished, by kind of problem.
     pub problems: BTreeMap<&'static str, usize>,
-    /// How many got a session at all.
-    pub sessions: usize,
     /// How many are not as expected.
     pub unexpected: usize,
     /// How many could neither be finished nor compared.
     pub undecided: usize,
+    /// The kinds of problem of those.
+    pub undecided_problems: BTreeSet<&'static str>,
     /// Who failed to give a verdict, why, and how often. Having no opinion, or nothing to look at, is no failure.
     pub abstained: BTreeMap<(String, String), usize>,
     /// Entries in the audit log.
@@ -36,7 +36,6 @@ impl Summary {
     /// Counts one outcome.
     pub fn count(&mut self, outcome: &Outcome) {
         self.vectors += 1;
-        self.sessions += usize::from(outcome.session_id.is_some());
         if let Some(problem) = &outcome.problem {
             *self.problems.entry(problem.kind.as_str()).or_default() += 1;
         } else if let Some(classification) = &outcome.classification {
@@ -45,7 +44,10 @@ impl Summary {
             self.completed += usize::from(outcome.status.as_ref().is_some_and(|s| s.0 == Status::COMPLETED));
         }
         self.unexpected += usize::from(outcome.expected == Some(false));
-        self.undecided += usize::from(outcome.problem.is_some() && outcome.expected.is_none());
+        if let Some(problem) = outcome.problem.as_ref().filter(|_| outcome.expected.is_none()) {
+            self.undecided += 1;
+            self.undecided_problems.insert(problem.kind.as_str());
+        }
         let harmless = [Abstention::NoOpinion.to_string(), Abstention::NoTrace.to_string()];
         for abstained in outcome.abstained.iter().filter(|a| !harmless.contains(&a.why)) {
             *self.abstained.entry((abstained.plugin.clone(), abstained.why.clone())).or_default() += 1;
