@@ -104,7 +104,7 @@ impl Redactor {
 
     /// Where input values stand, in order, without overlaps.
     fn hits(&self, text: &str) -> Vec<Range<usize>> {
-        let Some(matcher) = &self.matcher else { return vec![0..text.len()] };
+        let Some(matcher) = &self.matcher else { return std::iter::once(0..text.len()).collect() };
         let mut hits: Vec<_> = matcher
             .find_overlapping_iter(text)
             .filter(|m| match self.values.get(m.pattern().as_usize()).map(|(_, manner)| *manner) {
