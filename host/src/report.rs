@@ -5,7 +5,7 @@ mod summary;
 
 pub use summary::Summary;
 
-use crate::model::Outcome;
+use crate::model::{Outcome, printable};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -71,7 +71,7 @@ impl Report {
             let mut places = HashMap::new();
             names.iter().enumerate().for_each(|(place, name)| _ = places.entry(name.as_str()).or_insert(place));
             self.rows.sort_by_key(|row| places.get(row.vector.as_str()).copied());
-            to_stdout(&human::table(&self.rows));
+            to_stdout(&human::table(&self.rows, comfy_table::Table::new().width()));
             self.rows.clear();
         }
     }
@@ -106,12 +106,12 @@ pub fn to_stderr(text: &str) {
 /// An `error:` with its `help:`, to stderr. The text may hold line breaks of ours.
 pub fn fail(what: &str, help: &str) {
     let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
-    let lines: Vec<_> = what.lines().map(human::shown).collect();
+    let lines: Vec<_> = what.lines().map(printable).collect();
     to_stderr(&format!("{bold}error:{bold:#} {}\n  help: {help}", lines.join("\n")));
 }
 
 /// A `warning:` with its `help:`, to stderr.
 pub fn warn(what: &str, help: &str) {
     let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
-    to_stderr(&format!("{bold}warning:{bold:#} {}\n  help: {}", human::shown(what), human::shown(help)));
+    to_stderr(&format!("{bold}warning:{bold:#} {}\n  help: {}", printable(what), printable(help)));
 }

@@ -200,6 +200,12 @@ impl Drop for Simulator {
     }
 }
 
+/// Sends a signal to a child, by the tool every Unix has.
+#[cfg(unix)]
+pub fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+}
+
 /// A GET without a client library: the body.
 pub fn get(url: &str) -> String {
     ask("GET", url, &[], "").1

@@ -92,8 +92,7 @@ fn an_interrupted_run_ends_with_130_and_loses_no_session() {
     for line in stderr.by_ref().lines().map(Result::unwrap).filter(|line| line.contains("answered")).take(3) {
         assert!(line.contains("status="), "{line}");
     }
-    let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    crate::driver::signal(&child, "TERM");
     let drained = std::thread::spawn(move || drop(stderr.read_to_string(&mut String::new())));
     let done = Done::of(&child.wait_with_output().unwrap());
     drained.join().unwrap();

@@ -113,7 +113,7 @@ fn a_stopped_run_submits_nothing_more_not_even_what_was_throttled() {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let waiting = stderr.by_ref().lines().map(Result::unwrap).any(|line| line.contains("submit: trying again"));
     assert!(waiting);
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    crate::driver::signal(&child, "INT");
     let done = crate::driver::Done::of(&child.wait_with_output().unwrap());
     assert_eq!((done.code, &done.outcome()["problem"]), (130, &json!("interrupted: not submitted")));
     assert_eq!(simulator.executed(), 0);

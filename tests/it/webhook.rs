@@ -128,6 +128,7 @@ fn a_part_of_an_input_value_is_not_shown_as_evidence() {
 }
 
 #[test]
+#[cfg(unix)]
 fn an_interrupted_delivery_is_given_up_and_the_table_is_there_before() {
     use std::io::{BufRead as _, BufReader, Read as _};
     let receiver = Receiver::answering(&["503 Service Unavailable\r\nretry-after: 600"]);
@@ -140,7 +141,7 @@ fn an_interrupted_delivery_is_given_up_and_the_table_is_there_before() {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let row = stdout.by_ref().lines().map(Result::unwrap).find(|line| line.contains("COMPLETED"));
     assert!(row.is_some_and(|row| row.starts_with(" ✓")));
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    crate::driver::signal(&child, "INT");
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("webhook: 1 outcome lost: given up when the run was stopped"), "{rest}");

@@ -1,7 +1,7 @@
 //! What a classifier answers, checked before anyone believes it: ranges, names, lengths, and that its evidence exists.
 
 use super::bindings::wit;
-use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict};
+use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict, printable};
 
 /// The longest name or version.
 const NAME_BYTES: usize = 64;
@@ -39,7 +39,7 @@ fn verdict(said: wit::Verdict, trace: &Trace, room: Room) -> Result<Verdict, Str
         return Err(format!("failing-step: {i} of {} steps", trace.steps.len()));
     }
     if let Some(reason) = said.reason.as_ref().filter(|r| !kebab(r)) {
-        return Err(format!("reason: {} is not kebab-case", clean(&reason.chars().take(40).collect::<String>())));
+        return Err(format!("reason: {} is not kebab-case", printable(&reason.chars().take(40).collect::<String>())));
     }
     let texts = [Some(&said.explanation), said.rule.as_ref()];
     if let Some(long) = texts.into_iter().flatten().find(|t| t.len() > room.text_bytes) {
@@ -52,9 +52,9 @@ fn verdict(said: wit::Verdict, trace: &Trace, room: Room) -> Result<Verdict, Str
         classification: said.classification.parse().map_err(|e| format!("classification: {e}"))?,
         confidence: Confidence::new(said.confidence).map_err(|e| format!("confidence: {} {e}", said.confidence))?,
         reason: said.reason,
-        rule: said.rule.as_deref().map(clean),
+        rule: said.rule.as_deref().map(printable),
         failing_step,
-        explanation: clean(&said.explanation),
+        explanation: printable(&said.explanation),
         evidence: said.evidence.into_iter().map(|e| excerpt(e, trace)).collect::<Result<_, _>>()?,
     })
 }
@@ -63,7 +63,7 @@ fn excerpt(said: wit::Evidence, trace: &Trace) -> Result<Excerpt, String> {
     let found = trace.text_at(&said.location).and_then(|text| text.get(said.start as usize..said.end as usize));
     if found.is_none() {
         let location: String = said.location.chars().take(60).collect();
-        return Err(format!("evidence: {}[{}..{}] does not exist", clean(&location), said.start, said.end));
+        return Err(format!("evidence: {}[{}..{}] does not exist", printable(&location), said.start, said.end));
     }
     Ok(Excerpt { location: said.location, start: said.start, end: said.end })
 }
@@ -71,13 +71,6 @@ fn excerpt(said: wit::Evidence, trace: &Trace) -> Result<Excerpt, String> {
 fn kebab(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=NAME_BYTES).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-/// A guest's text without what could move a terminal's cursor, hide text or reverse its direction.
-pub(super) fn clean(text: &str) -> String {
-    let unseen =
-        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    text.chars().map(|c| if unseen(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

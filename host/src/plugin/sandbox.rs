@@ -6,7 +6,7 @@ use super::check::{self, Room};
 use super::engine::{Engine, ticks};
 use super::snapshot::Prepared;
 use crate::config::{Isolation, Plugins};
-use crate::model::{Abstention, Trace, Verdict};
+use crate::model::{Abstention, Trace, Verdict, printable};
 use std::sync::Mutex;
 use std::time::Duration;
 use wasmtime::component::types::ComponentItem;
@@ -27,7 +27,7 @@ pub(super) fn unwanted_imports(engine: &Engine, component: &Component) -> Vec<St
     let ty = component.component_type();
     let imports = ty.imports(&engine.wasm);
     let wanted = |name: &str, item: &ComponentItem| matches!(item, ComponentItem::ComponentInstance(_) if name == HOST || name == TYPES);
-    imports.filter(|(name, import)| !wanted(name, &import.ty)).map(|(name, _)| check::clean(name)).collect()
+    imports.filter(|(name, import)| !wanted(name, &import.ty)).map(|(name, _)| printable(name)).collect()
 }
 
 /// A classifier ready to be called.
@@ -182,14 +182,14 @@ impl Sandbox {
             Some(Trap::Interrupt) => Abstention::Deadline(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
             _ if store.data().wanted_too_much => Abstention::Memory(self.limits.memory),
             Some(trap) => Abstention::Trapped(trap.to_string()),
-            None => Abstention::Trapped(check::clean(&error.root_cause().to_string().chars().take(200).collect::<String>())),
+            None => Abstention::Trapped(printable(&error.root_cause().to_string().chars().take(200).collect::<String>())),
         })
     }
 }
 
 /// What a guest says for itself, cut to a length that can be read.
 fn declined(why: String) -> Abstention {
-    Abstention::Declined(check::clean(&why.chars().take(200).collect::<String>()))
+    Abstention::Declined(printable(&why.chars().take(200).collect::<String>()))
 }
 
 impl ResourceLimiter for Guest {
@@ -234,7 +234,7 @@ impl host::Host for Guest {
         let Some(left) = self.log_lines.checked_sub(1) else { return };
         self.log_lines = left;
         let end = message.floor_char_boundary(self.text_bytes);
-        let text = check::clean(message.get(..end).unwrap_or_default());
+        let text = printable(message.get(..end).unwrap_or_default());
         let name = &self.name;
         // Whatever level the guest gives it: its lines may quote the trace, and with it the input, so that they are shown only
         // to someone who asks for details.

@@ -2,20 +2,24 @@
 //! control characters.
 
 use super::Summary;
-use crate::model::{Classification, Outcome, Status};
+use crate::model::{Classification, Outcome, Status, printable};
 use comfy_table::{ContentArrangement, Table, presets};
 use std::fmt::Write as _;
 
 /// How much of a matched text the table shows, in characters.
 const MATCHED_CHARS: usize = 48;
 
-/// One row a vector.
-pub(super) fn table(outcomes: &[Outcome]) -> String {
+/// One row a vector, in lines of at most `width` characters where that can be: the last columns make room first, since a
+/// classification broken over two lines is harder to read than a missing excerpt.
+pub(super) fn table(outcomes: &[Outcome], width: Option<u16>) -> String {
+    let rows: Vec<_> = outcomes.iter().map(row).collect();
+    let columns = columns_that_fit(&rows, width.map_or(usize::MAX, usize::from));
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["", "VECTOR", "OUTCOME", "CONF", "REASON", "FAILING STEP", "MATCHED"]);
-    for outcome in outcomes {
-        table.add_row(row(outcome));
+    table.set_width(width.unwrap_or(u16::MAX));
+    table.set_header(HEADER.iter().take(columns));
+    for row in &rows {
+        table.add_row(row.iter().take(columns));
     }
     // The library pads the last column: blanks at a line's end get in the way when a row is copied.
     let mut text: String = table.to_string().lines().fold(String::new(), |mut text, line| {
@@ -26,19 +30,30 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
     text
 }
 
+const HEADER: [&str; 7] = ["", "VECTOR", "OUTCOME", "CONF", "REASON", "FAILING STEP", "MATCHED"];
+
+/// How many columns fit into a line unbroken; the first three always stay.
+fn columns_that_fit(rows: &[[String; 7]], width: usize) -> usize {
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(HEADER.get(column).map(|header| header.len())).max().unwrap_or_default() + 2
+    };
+    (3..=HEADER.len()).rev().find(|columns| (0..*columns).map(widest).sum::<usize>() <= width).unwrap_or(3)
+}
+
 fn row(outcome: &Outcome) -> [String; 7] {
     let best = outcome.verdicts.first();
     let matched = best.and_then(|v| v.evidence.first()).map(|e| e.text.chars().take(MATCHED_CHARS).collect::<String>());
     let said = match (&outcome.problem, &outcome.classification, &outcome.status) {
         (Some(problem), ..) => format!("not finished: {}", problem.kind.as_str()),
         (None, Some(classification), _) => classification.to_string(),
-        (None, None, Some(status)) => shown(&status.0),
+        (None, None, Some(status)) => printable(&status.0),
         (None, None, None) => String::new(),
     };
-    let or_dash = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), shown);
+    let or_dash = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), printable);
     [
         mark(outcome).to_owned(),
-        shown(&outcome.vector),
+        printable(&outcome.vector),
         said,
         outcome.confidence.map_or_else(|| "–".to_owned(), |c| format!("{:.2}", c.get())),
         or_dash(outcome.reason.as_deref()),
@@ -60,15 +75,15 @@ fn mark(outcome: &Outcome) -> &'static str {
 fn details(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     for outcome in outcomes {
-        let mut lines: Vec<String> = outcome.mismatch.iter().map(|m| shown(m)).collect();
-        lines.extend(outcome.problem.as_ref().filter(|_| outcome.expected != Some(true)).map(|p| shown(&p.to_string())));
+        let mut lines: Vec<String> = outcome.mismatch.iter().map(|m| printable(m)).collect();
+        lines.extend(outcome.problem.as_ref().filter(|_| outcome.expected != Some(true)).map(|p| printable(&p.to_string())));
         let dissent = outcome
             .dissent()
-            .map(|v| format!("dissent: {} says {} ({:.2}): {}", v.plugin, v.classification, v.confidence.get(), shown(&v.explanation)));
+            .map(|v| format!("dissent: {} says {} ({:.2}): {}", v.plugin, v.classification, v.confidence.get(), printable(&v.explanation)));
         lines.extend(dissent);
         if !lines.is_empty() {
             let session = outcome.session_id.as_ref().map_or_else(String::new, |id| format!(" (session {id})"));
-            let _ = writeln!(text, "\n{} {}{session}", mark(outcome).trim(), shown(&outcome.vector));
+            let _ = writeln!(text, "\n{} {}{session}", mark(outcome).trim(), printable(&outcome.vector));
             for line in lines {
                 let _ = writeln!(text, "    {line}");
             }
@@ -94,13 +109,13 @@ pub(super) fn summary(summary: &Summary) -> String {
         count(&mut text, *number, &format!("not finished: {kind}"), problem_step(kind));
     }
     for ((plugin, why), number) in &summary.abstained {
-        let _ = writeln!(text, "abstained: {} from {}: {}", shown(plugin), plural(*number, "vector"), shown(why));
+        let _ = writeln!(text, "abstained: {} from {}: {}", printable(plugin), plural(*number, "vector"), printable(why));
     }
     for (why, number) in &summary.not_delivered {
-        let _ = writeln!(text, "webhook: {} lost: {}", plural(*number, "outcome"), shown(why));
+        let _ = writeln!(text, "webhook: {} lost: {}", plural(*number, "outcome"), printable(why));
     }
     for (why, number) in &summary.not_audited {
-        let _ = writeln!(text, "audit log: {} not written: {}", plural(*number, "entry"), shown(why));
+        let _ = writeln!(text, "audit log: {} not written: {}", plural(*number, "entry"), printable(why));
     }
     text
 }
@@ -140,13 +155,6 @@ fn plural(number: usize, what: &str) -> String {
     }
 }
 
-/// A text from outside without what could move a cursor, hide text or reverse its direction.
-pub(super) fn shown(text: &str) -> String {
-    let unseen =
-        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    text.chars().map(|c| if unseen(c) { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +168,7 @@ mod tests {
     fn hostile_text_is_tamed() {
         let mut bad = outcome("\u{1b}[2Jv\r\n\u{202e}x");
         bad.failing_step_name = Some("\u{7}step\u{9b}31m".into());
-        let text = table(&[bad]);
+        let text = table(&[bad], None);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 
@@ -171,9 +179,21 @@ mod tests {
         bad.mismatch = vec!["status: expected COMPLETED, got FAILED".into()];
         let mut stuck = outcome("b");
         stuck.problem = Some(Problem { kind: ProblemKind::Deadline, text: "no result after 3 s".into() });
-        let text = table(&[bad, stuck]);
+        let text = table(&[bad, stuck], None);
         assert!(text.contains("✗ a\n    status: expected COMPLETED, got FAILED\n"), "{text}");
         assert!(text.contains("? b\n    deadline: no result after 3 s\n"), "{text}");
+    }
+
+    #[test]
+    fn narrow_terminals_lose_columns_not_words() {
+        let mut failed = outcome("a vector");
+        failed.classification = Some(Classification::EXTERNAL.parse().unwrap());
+        failed.reason = Some("connection-refused".into());
+        let header = |width| table(&[failed.clone()], Some(width)).lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(header(120), "VECTOR OUTCOME CONF REASON FAILING STEP MATCHED");
+        assert_eq!(header(70), "VECTOR OUTCOME CONF REASON");
+        assert_eq!(header(20), "VECTOR OUTCOME");
+        assert!(table(&[failed.clone()], Some(70)).contains(Classification::EXTERNAL));
     }
 
     #[test]
