@@ -59,8 +59,11 @@ async fn jury(settings: &Plugins) -> Result<Jury, Failure> {
         let help = if let PluginError::Refused { help, .. } = error { help.as_str() } else { "check the plugins folder" };
         report::warn(&format!("{error}; it abstains"), help);
     }
+    for name in &loaded.granted_to_nobody {
+        report::warn(&format!("plugins.grants: no plugin is named {name}"), "check the name; a run with --format json shows each plugin's");
+    }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Jury::new(loaded.classifiers, processors))
+    Ok(Jury::new(loaded.classifiers, settings, processors))
 }
 
 /// The name of a file for people, and its text; `-` is stdin.

@@ -3,7 +3,7 @@
 
 use crate::model::Secret;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,8 +95,39 @@ pub struct Plugins {
     pub max_verdicts: Count,
     pub max_text_bytes: Count,
     pub max_log_lines: Count,
+    pub breaker_failures: Count,
+    #[serde(rename = "breaker_pause_ms")]
+    pub breaker_pause: Millis,
     pub cache_dir: PathBuf,
     pub priority: BTreeMap<String, i32>,
+    pub grants: BTreeMap<String, Grants>,
+}
+
+/// What of a trace's steps a plugin may see.
+pub type Grants = BTreeSet<Read>;
+
+/// A part of a step that is withheld unless it is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Read {
+    /// What the step was given.
+    Input,
+    /// What it gave back.
+    Output,
+    /// When it ran.
+    Timestamp,
+}
+
+impl Read {
+    /// The part's name, in settings as in a location.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Timestamp => "timestamp",
+        }
+    }
 }
 
 /// How instances of a classifier are shared between traces.
@@ -301,6 +332,7 @@ mod tests {
     fn errors_name_file_line_and_field() {
         assert_eq!(error("[api]\n\nconcurrency = 0"), "t.toml:3: concurrency: invalid value: integer `0`, expected a nonzero usize");
         assert!(error("[api]\ntimeout = 3").starts_with("t.toml:2: timeout: unknown field `timeout`, expected one of `base_url`"));
+        assert!(error("[plugins.grants]\nteam = ['errors']").starts_with("t.toml:2: team: unknown variant `errors`"));
         assert!(error("[api\n").starts_with("t.toml:1: "), "{}", error("[api\n"));
         assert!(error("version = 2").starts_with("t.toml: version: is not known"));
         assert!(load(Some(Path::new("/nowhere.toml")), none).unwrap_err().to_string().starts_with("/nowhere.toml: cannot be read"));
@@ -319,6 +351,6 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 11, 5, 2));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 14, 5, 2));
     }
 }

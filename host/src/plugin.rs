@@ -55,6 +55,8 @@ pub struct Loaded {
     pub classifiers: Vec<Arc<dyn Classifier>>,
     /// What was refused, for people.
     pub refused: Vec<PluginError>,
+    /// Names in the settings' grants that no plugin bears.
+    pub granted_to_nobody: Vec<String>,
 }
 
 /// Loads the default classifier and every `*.wasm` of the folder.
@@ -89,6 +91,8 @@ pub fn load(settings: &Plugins) -> Result<Loaded, PluginError> {
             }
         }
     }
+    // A grant to nobody is a name misspelt: whoever it was meant for would stay sealed without a word.
+    loaded.granted_to_nobody = settings.grants.keys().filter(|name| !names.contains_key(*name)).cloned().collect();
     Ok(loaded)
 }
 
@@ -106,10 +110,11 @@ impl Plugin {
     fn load(engine: &Engine, settings: &Plugins, file: &str, bytes: &[u8]) -> Result<Self, PluginError> {
         source::looks_like_component(bytes).map_err(|(what, help)| refused(file, what, help))?;
         let digest = Digest::of(bytes);
-        let sandbox = prepare::sandbox(engine, settings, file, digest, bytes)?;
+        let mut sandbox = prepare::sandbox(engine, settings, file, digest, bytes)?;
         let described = sandbox.describe().map_err(|why| refused(file, format!("does not describe itself: {why}"), "ask its author"))?;
         let (name, version) =
             check::description(&described).map_err(|why| refused(file, format!("describes itself wrongly: {why}"), "ask its author"))?;
+        sandbox.grant(settings.grants.get(&name).cloned().unwrap_or_default());
         let priority = settings.priority.get(&name).copied().unwrap_or(100);
         Ok(Self { identity: Identity { name, version, digest, priority }, sandbox })
     }

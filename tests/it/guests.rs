@@ -13,6 +13,8 @@
 //! | wasi | imports a WASI clock | not loaded: asks for what no classifier gets: wasi:clocks/… |
 //! | wrong-world | has `classify` of another type | not loaded: is not of the world … |
 //! | counter | keeps state between calls | answers 1 each time: instances share nothing |
+//! | trap, again and again | traps on every trace | left alone after 2 failures in a row |
+//! | echo | says what it was shown of a step | nothing but what was granted |
 //! | a core module, a cut off, an empty and a random file, a folder | no component at all | not loaded: … |
 
 use crate::driver::{ACTION, Bench, Done, failed, root};
@@ -159,6 +161,46 @@ fn counts(isolation: &str) -> Vec<String> {
 fn instances_share_nothing_unless_they_are_asked_to() {
     assert_eq!(counts("per-trace"), ["this is call no1"; 4]);
     assert_eq!(counts("warm"), ["this is call no1", "this is call no2", "this is call no3", "this is call no4"]);
+}
+
+#[test]
+fn a_plugin_that_keeps_failing_is_left_alone() {
+    let bench = Bench::new();
+    bench.file("tracejury.toml", "[plugins]\nbreaker_failures = 2\n");
+    bench.file("plugins/trap.wasm", component("trap", |text| text));
+    let line = |i: usize| {
+        format!(
+            r#"{{"sessionId":"s{i}","actionId":"{ACTION}","environmentId":"test","status":"FAILED","trace":[{{"error":"ENOTFOUND"}}]}}"#
+        )
+    };
+    let lines: String = (0..4).map(|i| line(i) + "\n").collect();
+    let done = bench.piped(&["classify", "--format", "json"], &lines);
+    let why: Vec<_> =
+        done.outcomes().iter().map(|o| o["abstained"][0]["why"].as_str().unwrap().chars().take(10).collect::<String>()).collect();
+    assert_eq!(why, ["trapped: w", "trapped: w", "left alone", "left alone"]);
+    assert!(done.outcomes().iter().all(|o| o["reason"] == "dns"));
+    assert!(done.stderr.contains("abstained: trap from 2 vectors: left alone after 2 failures in a row"), "{}", done.stderr);
+}
+
+/// What the echo sees under these grants, and what is said on stderr.
+fn seen(grants: &str) -> (String, String) {
+    let bench = Bench::new();
+    bench.file("tracejury.toml", format!("[plugins.grants]\n{grants}"));
+    bench.file("plugins/echo.wasm", component("echo", |text| text));
+    let step = r#"{"stepId":"a","timestamp":"2026-01-01T00:00:00Z","input":{"card":"4111"},"output":"ok","error":"boom"}"#;
+    let line = format!(r#"{{"sessionId":"s","actionId":"{ACTION}","environmentId":"test","status":"FAILED","trace":[{step}]}}"#);
+    let done = bench.piped(&["classify", "--format", "json"], &line);
+    (done.outcome()["verdicts"][0]["explanation"].as_str().unwrap().trim().to_owned(), done.stderr)
+}
+
+#[test]
+fn what_is_not_granted_is_not_shown() {
+    assert_eq!(seen("").0, "sees t0 i0 o0");
+    assert_eq!(seen("echo = ['output']").0, "sees t0 i0 o1");
+    assert_eq!(seen("echo = ['input', 'output', 'timestamp']").0, "sees t1 i1 o1");
+    let (said, stderr) = seen("ecko = ['input']");
+    assert_eq!(said, "sees t0 i0 o0");
+    assert!(stderr.contains("warning: plugins.grants: no plugin is named ecko"), "{stderr}");
 }
 
 #[test]

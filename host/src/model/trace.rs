@@ -82,16 +82,22 @@ impl Trace {
         first_error.or_else(|| if self.status.is_failed() { self.steps.len().checked_sub(1) } else { None })
     }
 
-    /// The error text at a location written as the contract has it: `error.FIELD` or `steps[N].error.FIELD`, FIELD being
-    /// `message`, `stack` or `code`.
+    /// The text at a location written as the contract has it: `error.FIELD` or `steps[N].error.FIELD`, FIELD being `message`,
+    /// `stack` or `code`, or one of `steps[N].input`, `.output`, `.timestamp`.
     #[must_use]
     pub fn text_at(&self, location: &str) -> Option<&str> {
         let (fault, field) = match location.strip_prefix("error.") {
             Some(field) => (self.error.as_ref()?, field),
             None => {
-                let (index, field) = location.strip_prefix("steps[")?.split_once("].error.")?;
+                let (index, rest) = location.strip_prefix("steps[")?.split_once("].")?;
                 let number = index.parse::<usize>().ok().filter(|n| n.to_string() == index)?;
-                (self.steps.get(number)?.error.as_ref()?, field)
+                let step = self.steps.get(number)?;
+                match rest {
+                    "input" => return step.input.as_deref(),
+                    "output" => return step.output.as_deref(),
+                    "timestamp" => return step.timestamp.as_deref(),
+                    _ => (step.error.as_ref()?, rest.strip_prefix("error.")?),
+                }
             }
         };
         match field {

@@ -156,9 +156,20 @@ pub enum Abstention {
     /// It crashed.
     #[error("trapped: {0}")]
     Trapped(String),
+    /// It failed so often in a row that it is left alone for a while.
+    #[error("left alone after {0} failures in a row")]
+    BreakerOpen(usize),
     /// It answered with something no verdict may be.
     #[error("invalid answer: {0}")]
     Invalid(String),
+}
+
+impl Abstention {
+    /// Whether the classifier failed, as against having nothing to say or being kept from speaking.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Deadline(_) | Self::Memory(_) | Self::Trapped(_) | Self::Invalid(_))
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! What a classifier answers, checked before anyone believes it: ranges, names, lengths, and that its evidence exists.
 
 use super::bindings::wit;
+use crate::config::{Grants, Read};
 use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict, printable};
 
 /// The longest name or version.
 const NAME_BYTES: usize = 64;
 
 /// How much a classifier may say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Room {
     pub(super) verdicts: usize,
     pub(super) text_bytes: usize,
+    /// What it was granted to see, and so may point at.
+    pub(super) grants: Grants,
 }
 
 /// Name and version of a classifier, as they may be shown.
@@ -26,14 +29,14 @@ pub(super) fn description(described: &wit::Description) -> Result<(String, Strin
 }
 
 /// All verdicts of one answer, or what is wrong with the first that no verdict may be.
-pub(super) fn verdicts(answer: Vec<wit::Verdict>, trace: &Trace, room: Room) -> Result<Vec<Verdict>, Abstention> {
+pub(super) fn verdicts(answer: Vec<wit::Verdict>, trace: &Trace, room: &Room) -> Result<Vec<Verdict>, Abstention> {
     if answer.len() > room.verdicts {
         return Err(Abstention::Invalid(format!("{} verdicts, more than {}", answer.len(), room.verdicts)));
     }
     answer.into_iter().map(|v| verdict(v, trace, room).map_err(Abstention::Invalid)).collect()
 }
 
-fn verdict(said: wit::Verdict, trace: &Trace, room: Room) -> Result<Verdict, String> {
+fn verdict(said: wit::Verdict, trace: &Trace, room: &Room) -> Result<Verdict, String> {
     let failing_step = said.failing_step.map(|i| i as usize);
     if let Some(i) = failing_step.filter(|i| *i >= trace.steps.len()) {
         return Err(format!("failing-step: {i} of {} steps", trace.steps.len()));
@@ -55,12 +58,16 @@ fn verdict(said: wit::Verdict, trace: &Trace, room: Room) -> Result<Verdict, Str
         rule: said.rule.as_deref().map(printable),
         failing_step,
         explanation: printable(&said.explanation),
-        evidence: said.evidence.into_iter().map(|e| excerpt(e, trace)).collect::<Result<_, _>>()?,
+        evidence: said.evidence.into_iter().map(|e| excerpt(e, trace, &room.grants)).collect::<Result<_, _>>()?,
     })
 }
 
-fn excerpt(said: wit::Evidence, trace: &Trace) -> Result<Excerpt, String> {
-    let found = trace.text_at(&said.location).and_then(|text| text.get(said.start as usize..said.end as usize));
+fn excerpt(said: wit::Evidence, trace: &Trace, grants: &Grants) -> Result<Excerpt, String> {
+    let granted =
+        |field: &str| [Read::Input, Read::Output, Read::Timestamp].iter().any(|read| read.as_str() == field && grants.contains(read));
+    // A guest that points at what it was not shown would have the host show it instead.
+    let visible = said.location.contains("error.") || said.location.rsplit('.').next().is_some_and(granted);
+    let found = trace.text_at(&said.location).filter(|_| visible).and_then(|text| text.get(said.start as usize..said.end as usize));
     if found.is_none() {
         let location: String = said.location.chars().take(60).collect();
         return Err(format!("evidence: {}[{}..{}] does not exist", printable(&location), said.start, said.end));
@@ -105,17 +112,26 @@ mod tests {
         }
     }
 
-    const ROOM: Room = Room { verdicts: 2, text_bytes: 100 };
+    const ROOM: Room = Room { verdicts: 2, text_bytes: 100, grants: Grants::new() };
+
+    #[test]
+    fn what_was_withheld_cannot_be_pointed_at() {
+        let mut trace = trace();
+        trace.steps[0].output = Some("{}".into());
+        let pointing = || wit::Evidence { location: "steps[0].output".into(), start: 0, end: 2 };
+        assert!(excerpt(pointing(), &trace, &Grants::from([Read::Input])).is_err());
+        assert!(excerpt(pointing(), &trace, &Grants::from([Read::Output])).is_ok());
+    }
 
     fn wrong(change: impl FnOnce(&mut wit::Verdict)) -> String {
         let mut said = said();
         change(&mut said);
-        verdicts(vec![said], &trace(), ROOM).unwrap_err().to_string()
+        verdicts(vec![said], &trace(), &ROOM).unwrap_err().to_string()
     }
 
     #[test]
     fn a_good_verdict_passes_cleaned() {
-        let verdict = verdicts(vec![said()], &trace(), ROOM).unwrap().remove(0);
+        let verdict = verdicts(vec![said()], &trace(), &ROOM).unwrap().remove(0);
         assert_eq!((verdict.evidence[0].start, verdict.evidence[0].end), (7, 19));
         assert_eq!(verdict.explanation, "why [31m ");
     }
@@ -134,7 +150,7 @@ mod tests {
         assert_eq!(wrong(|v| v.evidence[0].end = 99), "invalid answer: evidence: steps[0].error.message[7..99] does not exist");
         assert_eq!(wrong(|v| v.evidence[0].start = 3), "invalid answer: evidence: steps[0].error.message[3..19] does not exist");
         assert_eq!(
-            verdicts(vec![said(), said(), said()], &trace(), ROOM).unwrap_err().to_string(),
+            verdicts(vec![said(), said(), said()], &trace(), &ROOM).unwrap_err().to_string(),
             "invalid answer: 3 verdicts, more than 2"
         );
     }
@@ -142,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_location_makes_it_panic(location in "\\PC{0,20}|steps\\[[0-9]{0,3}\\]?\\.?error\\.?(message|code|x)?", start in any::<u32>(), end in any::<u32>()) {
-            let _ = excerpt(wit::Evidence { location, start, end }, &trace());
+            let _ = excerpt(wit::Evidence { location, start, end }, &trace(), &Grants::new());
         }
     }
 }

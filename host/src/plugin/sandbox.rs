@@ -5,7 +5,7 @@ use super::bindings::{self, Classifier, ClassifierPre, host, wit};
 use super::check::{self, Room};
 use super::engine::{Engine, ticks};
 use super::snapshot::Prepared;
-use crate::config::{Isolation, Plugins};
+use crate::config::{Grants, Isolation, Plugins};
 use crate::model::{Abstention, Trace, Verdict, printable};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl Sandbox {
             deadline: settings.deadline.duration(),
             load_deadline: settings.load_deadline.duration(),
             memory: settings.memory_mib.mib(),
-            room: Room { verdicts: settings.max_verdicts.get(), text_bytes: settings.max_text_bytes.get() },
+            room: Room { verdicts: settings.max_verdicts.get(), text_bytes: settings.max_text_bytes.get(), grants: Grants::new() },
             log_lines: settings.max_log_lines.get(),
         };
         Ok(Self {
@@ -88,6 +88,11 @@ impl Sandbox {
             limits,
             idle: Mutex::default(),
         })
+    }
+
+    /// Lets the classifier see more than errors. Without this it is sealed.
+    pub(super) fn grant(&mut self, grants: Grants) {
+        self.limits.room.grants = grants;
     }
 
     /// Asks the classifier who it is and hands it its settings once, so that one that cannot be configured is refused on loading.
@@ -123,12 +128,12 @@ impl Sandbox {
             }
             None => self.instance(deadline)?,
         };
-        let answer = instance.classifier.call_classify(&mut instance.store, &bindings::lower(trace));
+        let answer = instance.classifier.call_classify(&mut instance.store, &bindings::lower(trace, &self.limits.room.grants));
         let answer = self.sorted(&instance.store, deadline, answer)?;
         // Only an instance that answered comes back: after a trap a store is dead.
         self.keep(instance);
         let verdicts = answer.map_err(declined)?;
-        check::verdicts(verdicts, trace, self.limits.room)
+        check::verdicts(verdicts, trace, &self.limits.room)
     }
 
     /// A fresh instance, configured, with `deadline` for all that follows.

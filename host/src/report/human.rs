@@ -192,7 +192,7 @@ mod tests {
         let header = |width| table(&[failed.clone()], Some(width)).lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(header(120), "VECTOR OUTCOME CONF REASON FAILING STEP MATCHED");
         assert_eq!(header(70), "VECTOR OUTCOME CONF REASON");
-        assert_eq!(header(20), "VECTOR OUTCOME");
+        assert_eq!(header(45), "VECTOR OUTCOME");
         assert!(table(&[failed.clone()], Some(70)).contains(Classification::EXTERNAL));
     }
 
