@@ -38,6 +38,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Be the debug API on loopback, to try things out.
     Simulate(SimulateArgs),
+    /// Look at plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
 }
 
 /// What `run` takes.
@@ -92,7 +95,14 @@ pub struct SimulateArgs {
     pub deliveries: Option<PathBuf>,
 }
 
-/// What `run` and `classify` share.
+/// What can be done with plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List the default classifier and every plugin of the folder: what each is, and what it may see.
+    List(Common),
+}
+
+/// What commands that use plugins share.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The settings file [default: tracejury.toml, where it exists].

@@ -3,6 +3,7 @@
 
 mod classify;
 mod demo;
+mod plugins;
 mod run;
 mod simulate;
 
@@ -10,7 +11,7 @@ use crate::cli::{Command, Common};
 use crate::config::{self, Plugins, Settings};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
-use crate::plugin::{self, PluginError};
+use crate::plugin::{self, Loaded, PluginError};
 use crate::report;
 use std::io::Read as _;
 use std::path::Path;
@@ -25,6 +26,7 @@ pub async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Classify(args) => classify::execute(args).await,
         Command::Demo(args) => demo::execute(args).await,
         Command::Simulate(args) => simulate::execute(args).await,
+        Command::Plugin(command) => plugins::execute(command).await,
     }
 }
 
@@ -51,6 +53,13 @@ fn plugins_in(settings: &mut Settings, dir: &Path) -> Result<(), Failure> {
 
 /// The jury of the settings' plugins. What was refused is told on stderr; the others go on.
 async fn jury(settings: &Plugins) -> Result<Jury, Failure> {
+    let loaded = loaded(settings).await?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Jury::new(loaded.classifiers, settings, processors))
+}
+
+/// The plugins of the settings' folder, with a warning for what is wrong with them.
+async fn loaded(settings: &Plugins) -> Result<Loaded, Failure> {
     let own = settings.clone();
     let loaded = tokio::task::spawn_blocking(move || plugin::load(&own)).await;
     let loaded =
@@ -60,10 +69,9 @@ async fn jury(settings: &Plugins) -> Result<Jury, Failure> {
         report::warn(&format!("{error}; it abstains"), help);
     }
     for name in &loaded.granted_to_nobody {
-        report::warn(&format!("plugins.grants: no plugin is named {name}"), "check the name; a run with --format json shows each plugin's");
+        report::warn(&format!("plugins.grants: no plugin is named {name}"), "check the name; `tracejury plugin list` shows them");
     }
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Jury::new(loaded.classifiers, settings, processors))
+    Ok(loaded)
 }
 
 /// The name of a file for people, and its text; `-` is stdin.

@@ -71,7 +71,7 @@ impl Report {
             let mut places = HashMap::new();
             names.iter().enumerate().for_each(|(place, name)| _ = places.entry(name.as_str()).or_insert(place));
             self.rows.sort_by_key(|row| places.get(row.vector.as_str()).copied());
-            to_stdout(&human::table(&self.rows, comfy_table::Table::new().width()));
+            to_stdout(&human::table(&self.rows, terminal_width()));
             self.rows.clear();
         }
     }
@@ -91,6 +91,16 @@ impl Report {
         }
         self.summary
     }
+}
+
+/// Cells in columns, fit to the terminal.
+#[must_use]
+pub fn plain_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    human::plain_table(header, rows, terminal_width()).trim_end().to_owned()
+}
+
+fn terminal_width() -> Option<u16> {
+    comfy_table::Table::new().width()
 }
 
 /// Writes a line to stdout. A reader that has gone away (`| head`) must not stop a run whose sessions are under way.

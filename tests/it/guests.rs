@@ -182,6 +182,24 @@ fn a_plugin_that_keeps_failing_is_left_alone() {
     assert!(done.stderr.contains("abstained: trap from 2 vectors: left alone after 2 failures in a row"), "{}", done.stderr);
 }
 
+#[test]
+fn plugins_are_listed_with_what_they_are_and_may_see() {
+    let bench = Bench::new();
+    bench.file("tracejury.toml", "[plugins.grants]\nteam = ['output']\n");
+    let team = component("team", |text| text);
+    bench.file("plugins/team.wasm", &team);
+    bench.file("plugins/wasi.wasm", component("wasi", |text| text));
+    let done = bench.tracejury(&["plugin", "list", "--format", "json"]);
+    let listed = done.outcomes();
+    assert_eq!((done.code, listed.len()), (0, 3), "{done:?}");
+    assert_eq!((&listed[0]["name"], &listed[0]["snapshot"]), (&json!("regex"), &json!(true)));
+    assert_eq!(listed[1]["digest"], tracejury::model::Digest::of(&team).to_string());
+    assert_eq!((&listed[1]["granted"], &listed[1]["file"]), (&json!(["output"]), &json!("plugins/team.wasm")));
+    assert_eq!(listed[2]["refused"], "not loaded: asks for what no classifier gets: wasi:clocks/monotonic-clock@0.2.0");
+    let table = bench.tracejury(&["plugin", "list"]).stdout;
+    assert!(table.lines().next().unwrap().split_whitespace().take(3).eq(["NAME", "VERSION", "SHA-256"]), "{table}");
+}
+
 /// What the echo sees under these grants, and what is said on stderr.
 fn seen(grants: &str) -> (String, String) {
     let bench = Bench::new();

@@ -15,13 +15,14 @@ fn commands() -> Vec<String> {
 }
 
 /// Where each command is run; one that is not here is run nowhere.
-const RUN: [(&str, &str); 8] = [
+const RUN: [(&str, &str); 9] = [
     ("cargo run --release -- demo", ".ci/run"),
     ("cargo test --workspace", ".ci/run"),
     ("plugins/regex/build.sh", ".ci/run"),
     ("cargo bench -p tracejury", ".ci/run"),
     ("tracejury simulate", "driver.rs, by every test that has a simulator"),
     ("export CXONE_BASE_URL=http://127.0.0.1:4711 CXONE_CLIENT_ID=demo-client CXONE_CLIENT_SECRET=demo-secret", "the quick start below"),
+    ("tracejury plugin list", "guests.rs"),
     ("tracejury run vectors.json", "the quick start below"),
     ("tracejury classify traces.ndjson --format json", "the recorded trace below"),
 ];

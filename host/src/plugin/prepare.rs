@@ -21,9 +21,11 @@ pub(super) fn sandbox(engine: &Engine, settings: &Plugins, file: &str, digest: D
 }
 
 fn fresh(engine: &Engine, settings: &Plugins, file: &str, digest: Digest, bytes: &[u8]) -> Result<Prepared, PluginError> {
-    let captured = snapshot::after_configure(bytes, |instrumented| {
-        let component = Component::from_binary(&engine.wasm, instrumented)?;
-        linked(engine, &Prepared { component, configured: false }, settings, file).map_err(wasmtime::Error::new)
+    let captured = contained(|| {
+        snapshot::after_configure(bytes, |instrumented| {
+            let component = Component::from_binary(&engine.wasm, instrumented)?;
+            linked(engine, &Prepared { component, configured: false }, settings, file).map_err(wasmtime::Error::new)
+        })
     });
     let (bytes, kind) = match &captured {
         Ok(snapshot) if snapshot.len() <= settings.max_file_mib.mib() => (snapshot.as_slice(), Kind::Snapshot),
@@ -43,6 +45,13 @@ fn fresh(engine: &Engine, settings: &Plugins, file: &str, digest: Digest, bytes:
     Ok(prepared)
 }
 
+/// The rewriting of components takes some forms for granted and panics on others. That must cost a component its snapshot,
+/// not the run its other classifiers; nothing is shared with the closure that a panic could leave half-changed.
+fn contained(capture: impl FnOnce() -> Result<Vec<u8>, NoSnapshot>) -> Result<Vec<u8>, NoSnapshot> {
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(capture));
+    caught.unwrap_or_else(|_| Err(NoSnapshot::Impossible("the component is of a form that cannot be rewritten".to_owned())))
+}
+
 /// A sandbox, if the component asks for nothing but the contract and is of its world.
 fn linked(engine: &Engine, prepared: &Prepared, settings: &Plugins, file: &str) -> Result<Sandbox, PluginError> {
     let unwanted = sandbox::unwanted_imports(engine, &prepared.component);
@@ -56,4 +65,15 @@ fn linked(engine: &Engine, prepared: &Prepared, settings: &Plugins, file: &str) 
     }
     Sandbox::new(engine, prepared, settings, file)
         .map_err(|e| refused(file, format!("is not of the world tracejury:classifier@0.1.0: {e}"), "build it against wit/classifier.wit"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_the_snapshot_and_nothing_else() {
+        let captured = contained(|| std::panic::panic_any(()));
+        assert!(matches!(captured, Err(NoSnapshot::Impossible(why)) if why.contains("cannot be rewritten")));
+    }
 }

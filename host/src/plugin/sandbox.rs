@@ -90,6 +90,11 @@ impl Sandbox {
         })
     }
 
+    /// Whether instances are made from a snapshot.
+    pub(super) fn starts_configured(&self) -> bool {
+        self.configured
+    }
+
     /// Lets the classifier see more than errors. Without this it is sealed.
     pub(super) fn grant(&mut self, grants: Grants) {
         self.limits.room.grants = grants;

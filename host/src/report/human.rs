@@ -14,20 +14,25 @@ const MATCHED_CHARS: usize = 48;
 pub(super) fn table(outcomes: &[Outcome], width: Option<u16>) -> String {
     let rows: Vec<_> = outcomes.iter().map(row).collect();
     let columns = columns_that_fit(&rows, width.map_or(usize::MAX, usize::from));
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(width.unwrap_or(u16::MAX));
-    table.set_header(HEADER.iter().take(columns));
-    for row in &rows {
-        table.add_row(row.iter().take(columns));
-    }
-    // The library pads the last column: blanks at a line's end get in the way when a row is copied.
-    let mut text: String = table.to_string().lines().fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{}", line.trim_end());
-        text
-    });
+    let shown = rows.iter().map(|row| row.iter().take(columns).cloned().collect());
+    let mut text = plain_table(HEADER.get(..columns).unwrap_or(&HEADER), shown, width);
     text.push_str(&details(outcomes));
     text
+}
+
+/// Cells in columns without lines between them.
+pub(super) fn plain_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width.unwrap_or(u16::MAX)).set_header(header.iter());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    // The library pads the last column: blanks at a line's end get in the way when a row is copied.
+    table.to_string().lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{}", line.trim_end());
+        text
+    })
 }
 
 const HEADER: [&str; 7] = ["", "VECTOR", "OUTCOME", "CONF", "REASON", "FAILING STEP", "MATCHED"];

@@ -8,6 +8,18 @@ use std::sync::OnceLock;
 /// The most memory one compiled pattern or the set of all may take, in bytes.
 const SIZE_LIMIT: usize = 16 << 20;
 
+/// How much memory the lazily built automaton may take, in bytes: enough for all that [`Rules::warm`] shows it. The engine's
+/// default is 2 MiB; when that is full, it forgets what it has built.
+const AUTOMATON_LIMIT: usize = 8 << 20;
+
+/// How runtimes print an error with its stack; `%` stands for the error.
+const STACKS: [&str; 4] = [
+    "Error: %\n    at Object.<anonymous> (/srv/action/index.js:42:31)\n    at Module._compile (node:internal/modules/cjs/loader:1378:14)\n    at async createOrder (/srv/action/lib/orders.js:310:9)\n    at process.processTicksAndRejections (node:internal/process/task_queues:95:5)\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1611:16)\n    at RedirectableRequest.handleRequestTimeout (/srv/node_modules/axios/lib/adapters/http.js:675:16)",
+    "Traceback (most recent call last):\n  File \"/srv/action/main.py\", line 88, in handler\n    response = session.post(url, json=payload, timeout=10)\n  File \"/usr/lib/python3.11/site-packages/requests/sessions.py\", line 637, in post\n    return self.request(\"POST\", url, data=data, json=json, **kwargs)\nrequests.exceptions.RequestException: %",
+    "java.lang.RuntimeException: %\n\tat com.example.action.OrderService.create(OrderService.java:117)\n\tat org.springframework.web.client.RestTemplate.doExecute(RestTemplate.java:785)\n\tat java.base/java.lang.Thread.run(Thread.java:840)\nCaused by: %",
+    "System.Exception: %\n   at Acme.Actions.Orders.CreateAsync(Order order, CancellationToken token) in /src/Orders.cs:line 64\n   at System.Net.Http.HttpClient.<SendAsync>g__Core|83_0(HttpRequestMessage request)",
+];
+
 /// A text a rule may look at, and where it stands in the trace.
 #[derive(Debug, Clone)]
 pub struct Text<'a> {
@@ -55,6 +67,7 @@ impl Rules {
     pub fn new(pack: Pack) -> Result<Self, String> {
         let set = RegexSetBuilder::new(pack.rules.iter().flat_map(patterns))
             .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(AUTOMATON_LIMIT)
             .build()
             .map_err(|error| culprit(&pack).unwrap_or_else(|| format!("patterns: {error}")))?;
         let offsets = pack
@@ -69,11 +82,13 @@ impl Rules {
         Ok(Self { pack, alone: (0..set.len()).map(|_| OnceLock::new()).collect(), set, offsets })
     }
 
-    /// Runs every example once: what the regex engine builds on first use is then there for the first trace. Where the
-    /// host takes a snapshot after `configure`, it is there for every trace.
+    /// Runs every example, bare and as runtimes print it with a stack: what the regex engine builds on first use is then there
+    /// for the first trace. Where the host takes a snapshot after `configure`, it is there for every trace.
     pub fn warm(&self) {
-        for text in self.pack.rules.iter().flat_map(|rule| &rule.matches) {
-            let _ = self.best(&[Text { field: Field::Message, location: String::new(), text }]);
+        let examples = || self.pack.rules.iter().flat_map(|rule| &rule.matches);
+        let stacks = STACKS.iter().flat_map(|stack| examples().map(move |text| stack.replacen('%', text, 1)));
+        for text in examples().cloned().chain(stacks) {
+            let _ = self.best(&[Text { field: Field::Message, location: String::new(), text: &text }]);
         }
     }
 
