@@ -38,7 +38,7 @@ pub fn component(name: &str, change: impl FnOnce(String) -> String) -> Vec<u8> {
 /// One trace through the default classifier and a plugin.
 fn beside(file: &str, bytes: &[u8]) -> (Value, Done) {
     let mut bench = Bench::new();
-    bench.settings("[plugins]\ndeadline_ms = 1500\nload_deadline_ms = 1500\nmemory_mib = 16\n");
+    bench.settings("[plugins]\ndeadline_ms = 1500\nmemory_mib = 16\n");
     bench.file(&format!("plugins/{file}"), bytes);
     let mut line = failed("getaddrinfo ENOTFOUND x");
     line.as_object_mut()
@@ -68,7 +68,7 @@ fn an_endless_loop_is_stopped() {
 
 #[test]
 fn an_endless_description_is_stopped() {
-    assert_eq!(hostile("loop-in-describe"), ("guest.wasm".into(), "not loaded: does not describe itself: stopped after 1500 ms".into()));
+    assert_eq!(hostile("loop-in-describe"), ("guest.wasm".into(), "not loaded: does not describe itself: stopped after 5000 ms".into()));
 }
 
 #[test]

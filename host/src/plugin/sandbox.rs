@@ -117,7 +117,8 @@ impl Sandbox {
         let classifier = Classifier::new(&mut store, &raw);
         let classifier = self.sorted(&store, deadline, classifier)?;
         self.configure(&mut store, &classifier, deadline)?;
-        // What is read for the snapshot is the whole memory, once.
+        // What is read for the snapshot is the whole memory, once, and by code of ours: the guest's time is not spent on it.
+        store.set_epoch_deadline(ticks(deadline));
         store.set_hostcall_fuel(self.limits.memory.saturating_mul(2));
         Ok((store, raw))
     }

@@ -82,12 +82,13 @@ impl Rules {
         Ok(Self { pack, alone: (0..set.len()).map(|_| OnceLock::new()).collect(), set, offsets })
     }
 
-    /// Runs every example, bare and as runtimes print it with a stack: what the regex engine builds on first use is then there
+    /// Runs every example bare, and one of each rule as runtimes print it with a stack: what the regex engine builds on first use is then there
     /// for the first trace. Where the host takes a snapshot after `configure`, it is there for every trace.
     pub fn warm(&self) {
-        let examples = || self.pack.rules.iter().flat_map(|rule| &rule.matches);
-        let stacks = STACKS.iter().flat_map(|stack| examples().map(move |text| stack.replacen('%', text, 1)));
-        for text in examples().cloned().chain(stacks) {
+        let rules = &self.pack.rules;
+        let bare = rules.iter().flat_map(|rule| &rule.matches).cloned();
+        let with_stack = |stack: &'static str| rules.iter().filter_map(|r| r.matches.first()).map(move |text| stack.replacen('%', text, 1));
+        for text in bare.chain(STACKS.into_iter().flat_map(with_stack)) {
             let _ = self.best(&[Text { field: Field::Message, location: String::new(), text: &text }]);
         }
     }
