@@ -16,11 +16,19 @@ pub struct Asked<'a> {
     pub expect: Option<&'a Expect>,
 }
 
+impl Asked<'_> {
+    /// Masks the input; nothing where it is not known.
+    fn redactor(&self) -> Redactor {
+        Redactor::new(self.input.unwrap_or(&Map::new()))
+    }
+}
+
 /// Fills `outcome` with what the trace says and, where the execution failed, why. A session that failed without a trace has
 /// nothing to judge by: it is UNKNOWN, and no classifier is asked.
 pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, mut outcome: Outcome) -> Outcome {
     outcome.session_id = Some(trace.session.clone());
     outcome.status = Some(trace.status.clone());
+    let redactor = asked.redactor();
     if trace.status.is_failed() {
         let trace = Arc::new(trace);
         let hearing = if trace.steps.is_empty() { jury.excused(&Abstention::NoTrace) } else { jury.hear(&trace).await };
@@ -37,23 +45,24 @@ pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, mut outcome: Out
         outcome.reason = best.and_then(|v| v.reason.clone());
         outcome.classification = Some(merged.classification);
         outcome.confidence = Some(merged.confidence);
-        let redactor = Redactor::new(asked.input.unwrap_or(&Map::new()));
         outcome.verdicts = merged.ranked.into_iter().filter_map(|opinion| line(jury, opinion, &trace, &redactor)).collect();
     }
-    finish(outcome, asked)
+    close(outcome, asked, &redactor)
 }
 
 /// The last touch on every outcome: masked, and compared with what was expected.
 #[must_use]
-pub fn finish(mut outcome: Outcome, asked: Asked<'_>) -> Outcome {
+pub fn finish(outcome: Outcome, asked: Asked<'_>) -> Outcome {
+    close(outcome, asked, &asked.redactor())
+}
+
+fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor) -> Outcome {
     if let Some(expect) = asked.expect {
         outcome.mismatch = expect.mismatches(&outcome);
         outcome.expected = Some(outcome.mismatch.is_empty());
     }
-    if let Some(input) = asked.input {
-        outcome.input_hash = Some(InputHash::of(input));
-        Redactor::new(input).outcome(&mut outcome);
-    }
+    outcome.input_hash = asked.input.map(InputHash::of);
+    redactor.outcome(&mut outcome);
     outcome
 }
 

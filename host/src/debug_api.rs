@@ -125,14 +125,16 @@ impl DebugApi {
     fn signed(&self, request: reqwest::RequestBuilder, token: &token::Token, environment: Environment) -> reqwest::RequestBuilder {
         request.bearer_auth(token.text()).header("x-nice-workspace-id", environment.as_str()).header("accept", "application/json")
     }
+}
 
-    fn wait_asked_for(&self, asked: Option<Duration>, attempt: u32) -> Duration {
-        let (first, cap) = (self.settings.retry_first.duration(), self.settings.retry_after_max.duration());
-        // Never less than half a first wait: a `Retry-After` of 0 must not make a hammer of us.
-        let backoff = crate::http::backoff(first, attempt, cap).max(first / 2);
-        // A little jitter on top of what was asked, so that waiting vectors do not all come back in one instant.
-        asked.map_or(backoff, |asked| asked.min(cap).max(backoff) + Duration::from_millis(fastrand::u64(0..50)))
-    }
+/// The wait after attempt number `attempt` (from 1) of any call: what the platform asked for, within the settings' bounds, or
+/// a backoff of ours.
+fn wait_asked_for(settings: &Api, asked: Option<Duration>, attempt: u32) -> Duration {
+    let (first, cap) = (settings.retry_first.duration(), settings.retry_after_max.duration());
+    // Never less than half a first wait: a `Retry-After` of 0 must not make a hammer of us.
+    let backoff = crate::http::backoff(first, attempt, cap).max(first / 2);
+    // A little jitter on top of what was asked, so that waiting vectors do not all come back in one instant.
+    asked.map_or(backoff, |asked| asked.min(cap).max(backoff) + Duration::from_millis(fastrand::u64(0..50)))
 }
 
 fn checked_base(text: &str) -> Result<String, ApiError> {

@@ -92,28 +92,30 @@ impl Redactor {
         !self.hits(text).is_empty()
     }
 
-    /// In an id, digits by chance are the rule: a number counts only between hyphens and the like.
+    /// In an id, digits by chance are the rule: a number counts only between hyphens and the like, and nothing short does.
     fn in_id(&self, id: &str) -> bool {
-        let found = |(value, manner): &(String, Manner)| {
-            let alone = |at: usize| is_alone(id, &(at..at + value.len()), char::is_alphanumeric);
-            let id = id.to_ascii_lowercase();
-            value.len() >= SHORT && id.match_indices(&value.to_ascii_lowercase()).any(|(at, _)| *manner == Manner::Within || alone(at))
-        };
-        self.values.iter().any(found)
+        let alone = |found: &Range<usize>| is_alone(id, found, char::is_alphanumeric);
+        self.matches(id).any(|(found, manner)| found.len() >= SHORT && (manner == Manner::Within || alone(&found)))
+            || self.matcher.is_none()
+    }
+
+    /// Where any value stands in `text`, whatever is around it; with the manner in which it would count.
+    fn matches<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Range<usize>, Manner)> + 'a {
+        let found = self.matcher.iter().flat_map(move |matcher| matcher.find_overlapping_iter(text));
+        found.filter_map(|m| Some((m.range(), self.values.get(m.pattern().as_usize())?.1)))
     }
 
     /// Where input values stand, in order, without overlaps.
     fn hits(&self, text: &str) -> Vec<Range<usize>> {
-        let Some(matcher) = &self.matcher else { return std::iter::once(0..text.len()).collect() };
-        let mut hits: Vec<_> = matcher
-            .find_overlapping_iter(text)
-            .filter(|m| match self.values.get(m.pattern().as_usize()).map(|(_, manner)| *manner) {
-                Some(Manner::Number) => is_alone(text, &m.range(), |c| c.is_ascii_digit()),
-                Some(Manner::Alone) => is_alone(text, &m.range(), char::is_alphanumeric),
-                Some(Manner::Within) | None => true,
-            })
-            .map(|m| m.range())
-            .collect();
+        if self.matcher.is_none() {
+            return std::iter::once(0..text.len()).collect();
+        }
+        let counts = |(found, manner): &(Range<usize>, Manner)| match manner {
+            Manner::Within => true,
+            Manner::Number => is_alone(text, found, |c| c.is_ascii_digit()),
+            Manner::Alone => is_alone(text, found, char::is_alphanumeric),
+        };
+        let mut hits: Vec<_> = self.matches(text).filter(counts).map(|(found, _)| found).collect();
         hits.sort_by_key(|hit| (hit.start, hit.end));
         hits.into_iter().fold(Vec::new(), |mut joined: Vec<Range<usize>>, hit| {
             match joined.last_mut().filter(|last| hit.start < last.end) {

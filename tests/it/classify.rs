@@ -1,13 +1,7 @@
 //! From a trace to an outcome: the failing step, the reason, what UNKNOWN is for, and recorded traces.
 
-use crate::driver::{ACTION, Bench, Simulator, failed, scenario, vector};
+use crate::driver::{Bench, Simulator, failed, recorded, scenario, vector};
 use serde_json::{Value, json};
-
-fn recorded(session: &str, answer: &Value) -> String {
-    let mut line = json!({"sessionId": session, "actionId": ACTION, "environmentId": "test"});
-    line.as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
-    line.to_string()
-}
 
 fn classified(answer: &Value) -> Value {
     Bench::new().piped(&["classify", "--format", "json"], &recorded("s-1", answer)).outcome()

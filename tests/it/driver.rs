@@ -129,6 +129,13 @@ pub fn failed(message: &str) -> Value {
         {"stepId": "three", "stepName": "Clean up", "output": "ok"}]})
 }
 
+/// A recorded trace of the original's action, as `classify` reads it.
+pub fn recorded(session: &str, answer: &Value) -> String {
+    let mut line = json!({"sessionId": session, "actionId": ACTION, "environmentId": "test"});
+    line.as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
+    line.to_string()
+}
+
 pub fn completed() -> Value {
     json!({"status": "COMPLETED", "result": {}, "trace": [{"stepId": "one"}]})
 }

@@ -17,7 +17,7 @@
 //! | echo | says what it was shown of a step | nothing but what was granted |
 //! | a core module, a cut off, an empty and a random file, a folder | no component at all | not loaded: … |
 
-use crate::driver::{ACTION, Bench, Done, failed, root};
+use crate::driver::{Bench, Done, failed, recorded, root};
 use serde_json::{Value, json};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -40,11 +40,8 @@ fn beside(file: &str, bytes: &[u8]) -> (Value, Done) {
     let mut bench = Bench::new();
     bench.settings("[plugins]\ndeadline_ms = 1500\nmemory_mib = 16\n");
     bench.file(&format!("plugins/{file}"), bytes);
-    let mut line = failed("getaddrinfo ENOTFOUND x");
-    line.as_object_mut()
-        .unwrap()
-        .extend(json!({"sessionId": "s", "actionId": ACTION, "environmentId": "test"}).as_object().unwrap().clone());
-    let done = bench.piped(&["classify", "--format", "json"], &line.to_string());
+    let line = recorded("s", &failed("getaddrinfo ENOTFOUND x"));
+    let done = bench.piped(&["classify", "--format", "json"], &line);
     (done.outcome(), done)
 }
 
@@ -145,14 +142,16 @@ fn two_plugins_of_one_name_cannot_be_told_apart() {
     assert_eq!(why, "not loaded: is named regex like the default classifier");
 }
 
+/// Four recorded traces of one step each.
+fn four(step: &Value) -> String {
+    (0..4).map(|i| recorded(&format!("s{i}"), &json!({"status": "FAILED", "trace": [step]})) + "\n").collect()
+}
+
 fn counts(isolation: &str) -> Vec<String> {
     let bench = Bench::new();
     bench.file("tracejury.toml", format!("[plugins]\nisolation = '{isolation}'"));
     bench.file("plugins/counter.wasm", component("counter", |text| text));
-    let line = |i: usize| {
-        format!(r#"{{"sessionId":"s{i}","actionId":"{ACTION}","environmentId":"test","status":"FAILED","trace":[{{"stepId":"a"}}]}}"#)
-    };
-    let lines: String = (0..4).map(|i| line(i) + "\n").collect();
+    let lines = four(&json!({"stepId": "a"}));
     let done = bench.piped(&["classify", "--format", "json"], &lines);
     done.outcomes().iter().map(|o| o["verdicts"][0]["explanation"].as_str().unwrap().to_owned()).collect()
 }
@@ -168,12 +167,7 @@ fn a_plugin_that_keeps_failing_is_left_alone() {
     let bench = Bench::new();
     bench.file("tracejury.toml", "[plugins]\nbreaker_failures = 2\n");
     bench.file("plugins/trap.wasm", component("trap", |text| text));
-    let line = |i: usize| {
-        format!(
-            r#"{{"sessionId":"s{i}","actionId":"{ACTION}","environmentId":"test","status":"FAILED","trace":[{{"error":"ENOTFOUND"}}]}}"#
-        )
-    };
-    let lines: String = (0..4).map(|i| line(i) + "\n").collect();
+    let lines = four(&json!({"error": "ENOTFOUND"}));
     let done = bench.piped(&["classify", "--format", "json"], &lines);
     let why: Vec<_> =
         done.outcomes().iter().map(|o| o["abstained"][0]["why"].as_str().unwrap().chars().take(10).collect::<String>()).collect();
@@ -205,8 +199,8 @@ fn seen(grants: &str) -> (String, String) {
     let bench = Bench::new();
     bench.file("tracejury.toml", format!("[plugins.grants]\n{grants}"));
     bench.file("plugins/echo.wasm", component("echo", |text| text));
-    let step = r#"{"stepId":"a","timestamp":"2026-01-01T00:00:00Z","input":{"card":"4111"},"output":"ok","error":"boom"}"#;
-    let line = format!(r#"{{"sessionId":"s","actionId":"{ACTION}","environmentId":"test","status":"FAILED","trace":[{step}]}}"#);
+    let step = json!({"stepId": "a", "timestamp": "2026-01-01T00:00:00Z", "input": {"card": "4111"}, "output": "ok", "error": "boom"});
+    let line = recorded("s", &json!({"status": "FAILED", "trace": [step]}));
     let done = bench.piped(&["classify", "--format", "json"], &line);
     (done.outcome()["verdicts"][0]["explanation"].as_str().unwrap().trim().to_owned(), done.stderr)
 }

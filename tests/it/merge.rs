@@ -1,6 +1,6 @@
 //! Several classifiers on one trace: the most confident wins whole, ties are decided, dissent is kept.
 
-use crate::driver::{ACTION, Bench, failed};
+use crate::driver::{Bench, failed, recorded};
 use crate::guests::component;
 use serde_json::{Value, json};
 
@@ -9,11 +9,8 @@ fn merged(confidence: &str, settings: &str) -> Value {
     let bench = Bench::new();
     bench.file("tracejury.toml", settings);
     bench.file("plugins/team.wasm", component("team", |text| text.replace("f64.const 0.95", &format!("f64.const {confidence}"))));
-    let mut line = failed("getaddrinfo ENOTFOUND x");
-    line.as_object_mut()
-        .unwrap()
-        .extend(json!({"sessionId": "s", "actionId": ACTION, "environmentId": "test"}).as_object().unwrap().clone());
-    bench.piped(&["classify", "--format", "json"], &line.to_string()).outcome()
+    let line = recorded("s", &failed("getaddrinfo ENOTFOUND x"));
+    bench.piped(&["classify", "--format", "json"], &line).outcome()
 }
 
 fn decided(outcome: &Value) -> (&str, f64, &Value) {

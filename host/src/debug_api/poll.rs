@@ -1,7 +1,7 @@
 //! Polling a session until it has ended. A poll changes nothing, so every failure of ours is repeated; only the deadline, a
 //! session that is gone, and a refusal end the wait without a trace.
 
-use super::{ApiError, DebugApi, Session, call_text, described, submit, wire};
+use super::{ApiError, DebugApi, Session, call_text, described, submit, wait_asked_for, wire};
 use crate::http::{CallError, Reply};
 use crate::model::{Status, Trace};
 use std::future::Future;
@@ -45,7 +45,7 @@ pub(super) async fn until_ended(api: &DebugApi, session: &Session) -> Result<Tra
     let after = api.settings.deadline.duration();
     let pace =
         Pace { first: api.settings.poll_first.duration(), max: api.settings.poll_max.duration(), until: session.since + after, after };
-    wait(pace, Poller { api, session, token_renewed: false }).await
+    wait(pace, Poller { api, session, until: pace.until, token_renewed: false }).await
 }
 
 /// Polls at growing intervals until the session has ended or the deadline has passed. Throttling is no answer: where the
@@ -100,14 +100,15 @@ fn deadline(after: Duration, last: Option<Status>, trouble: Option<String>) -> A
 struct Poller<'a> {
     api: &'a DebugApi,
     session: &'a Session,
+    /// The vector's deadline.
+    until: Instant,
     token_renewed: bool,
 }
 
 impl Ask<Trace> for Poller<'_> {
     async fn ask(&mut self) -> Result<Seen<Trace>, ApiError> {
-        let by = self.session.since + self.api.settings.deadline.duration();
         // A platform that is down must not hold a vector past its deadline.
-        let token = match tokio::time::timeout_at(by.max(Instant::now() + LAST_TRY), self.api.tokens.get()).await {
+        let token = match tokio::time::timeout_at(self.until.max(Instant::now() + LAST_TRY), self.api.tokens.get()).await {
             Ok(Ok(token)) => token,
             Ok(Err(ApiError::Unreachable(why))) => return Ok(Seen::Nothing { why, wait: None }),
             Ok(Err(other)) => return Err(other),
@@ -135,7 +136,7 @@ impl Ask<Trace> for Poller<'_> {
     }
 
     fn wait_asked_for(&self, asked: Option<Duration>, attempt: u32) -> Duration {
-        self.api.wait_asked_for(asked, attempt)
+        wait_asked_for(&self.api.settings, asked, attempt)
     }
 }
 

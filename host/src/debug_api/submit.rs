@@ -1,7 +1,7 @@
 //! The submit. It starts an execution, so it is repeated only where it certainly was not processed: the connection was never
 //! made, 429, 503 with `Retry-After`, or 401. Whatever else goes wrong after it was sent is ambiguous and reported as such.
 
-use super::{ApiError, DebugApi, Session, call_text, described, wire};
+use super::{ApiError, DebugApi, Session, call_text, described, wait_asked_for, wire};
 use crate::http::{CallError, Reply};
 use crate::model::Vector;
 use tokio::sync::watch;
@@ -51,7 +51,7 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
             };
         attempt += 1;
         // Throttling is patience, not failure: it ends with the vector's deadline; no connection, with the number of attempts.
-        let wait = api.wait_asked_for(asked, attempt);
+        let wait = wait_asked_for(&api.settings, asked, attempt);
         let patience_ends = started.elapsed() + wait > api.settings.deadline.duration();
         if patience_ends || (!throttled && attempt as usize >= api.settings.attempts.get()) {
             return Err(ApiError::Unreachable(format!("not submitted after {attempt} attempts: {text}")));

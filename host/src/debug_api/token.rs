@@ -1,9 +1,9 @@
 //! The access token: fetched once for all who wait, kept until shortly before it expires, dropped when it is rejected.
 //! OAuth 2.0 client credentials (RFC 6749 §4.4) with HTTP Basic client authentication (§2.3.1).
 
-use super::{ApiError, call_text, described, wire};
+use super::{ApiError, call_text, described, wait_asked_for, wire};
 use crate::config::Api;
-use crate::http::{CallError, Http, Reply, backoff};
+use crate::http::{CallError, Http, Reply};
 use crate::model::Secret;
 use base64::Engine as _;
 use std::sync::Arc;
@@ -104,8 +104,7 @@ impl Tokens {
                 return Err(ApiError::Unreachable(format!("no token after {attempt} attempts: {text}")));
             }
             tracing::debug!(attempt, "token: trying again");
-            let cap = self.settings.retry_after_max.duration();
-            tokio::time::sleep(wait.map_or_else(|| backoff(self.settings.retry_first.duration(), attempt, cap), |w| w.min(cap))).await;
+            tokio::time::sleep(wait_asked_for(&self.settings, wait, attempt)).await;
         }
     }
 

@@ -82,8 +82,8 @@ impl Rules {
         Ok(Self { pack, alone: (0..set.len()).map(|_| OnceLock::new()).collect(), set, offsets })
     }
 
-    /// Runs every example bare, and one of each rule as runtimes print it with a stack: what the regex engine builds on first use is then there
-    /// for the first trace. Where the host takes a snapshot after `configure`, it is there for every trace.
+    /// Runs every example bare, and one of each rule as runtimes print it with a stack: what the regex engine builds on first
+    /// use is then there for the first trace. Where the host takes a snapshot after `configure`, it is there for every trace.
     pub fn warm(&self) {
         let rules = &self.pack.rules;
         let bare = rules.iter().flat_map(|rule| &rule.matches).cloned();
