@@ -2,11 +2,15 @@
 //! which cannot be had without unsafe code.
 #![allow(unsafe_code, missing_docs, unreachable_pub)]
 
+use crate::arena::Arena;
 use crate::rules::Rules;
 use crate::{Description, Trace, Verdict, bindings, pack, view};
 use std::cell::OnceCell;
 
 thread_local!(static RULES: OnceCell<Rules> = const { OnceCell::new() });
+
+#[global_allocator]
+static MEMORY: Arena = Arena::new();
 
 struct Regex;
 
@@ -18,7 +22,9 @@ impl bindings::Guest for Regex {
     fn configure(settings: String) -> Result<(), String> {
         let rules = Rules::from_settings(&settings)?;
         rules.warm();
-        RULES.with(|cell| cell.set(rules)).map_err(|_| "configured twice".to_owned())
+        RULES.with(|cell| cell.set(rules)).map_err(|_| "configured twice".to_owned())?;
+        MEMORY.open();
+        Ok(())
     }
 
     fn classify(trace: Trace) -> Result<Vec<Verdict>, String> {

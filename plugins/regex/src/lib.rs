@@ -1,8 +1,12 @@
 //! The default classifier. As a component it is glued to the WIT world by `component`; natively it is this plain library.
 
+#[cfg(any(target_arch = "wasm32", test))]
+mod arena;
 #[cfg(target_arch = "wasm32")]
 mod component;
+mod literals;
 pub mod pack;
+mod pattern;
 pub mod rules;
 pub mod view;
 

@@ -1,16 +1,13 @@
-//! A pack made ready to run: one regex set over all patterns finds which occur, then each rule's logic is plain set
-//! arithmetic. It knows texts and their locations, not traces.
+//! A pack made ready to run: one pass over each text finds which patterns may match, then rules are tried in the order of their
+//! confidence until one holds. It knows texts and where they stand, not traces.
 
+use crate::literals::{self, FOLDS_TO_ASCII, Required};
 use crate::pack::{self, Field, Pack, Rule};
-use regex::{Regex, RegexSet, RegexSetBuilder};
-use std::sync::OnceLock;
-
-/// The most memory one compiled pattern or the set of all may take, in bytes.
-const SIZE_LIMIT: usize = 16 << 20;
-
-/// How much memory the lazily built automaton may take, in bytes: enough for all that [`Rules::warm`] shows it. The engine's
-/// default is 2 MiB; when that is full, it forgets what it has built.
-const AUTOMATON_LIMIT: usize = 8 << 20;
+use crate::pattern::{Memory, Pattern};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use regex_syntax::hir::Hir;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// How runtimes print an error with its stack; `%` stands for the error.
 const STACKS: [&str; 4] = [
@@ -21,34 +18,90 @@ const STACKS: [&str; 4] = [
 ];
 
 /// A text a rule may look at, and where it stands in the trace.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Text<'a> {
     /// Which field of an error or step it is.
     pub field: Field,
-    /// Its path in the trace, such as `steps[1].error.message`.
-    pub location: String,
+    /// Index of its step; none for the execution as a whole.
+    pub step: Option<u32>,
     /// The text itself.
     pub text: &'a str,
 }
+
+/// Where a pattern matched: index of the text, start and end in bytes.
+pub type Span = (usize, usize, usize);
 
 /// A rule that matched and what it matched.
 #[derive(Debug)]
 pub struct Match<'r> {
     /// The rule.
     pub rule: &'r Rule,
-    /// For each pattern that carried the match: index of the text, start and end in bytes.
-    pub spans: Vec<(usize, usize, usize)>,
+    /// For each pattern that carried the match.
+    pub spans: Vec<Span>,
 }
 
 /// A pack with its patterns compiled. Linear time: no pattern can backtrack.
 #[derive(Debug)]
 pub struct Rules {
     pack: Pack,
-    set: RegexSet,
-    /// For each rule, the index of its first pattern in `set`: `any`, then `all`, then `none`.
-    offsets: Vec<usize>,
-    /// Each pattern alone, compiled when its rule first wins: a set tells which patterns occur but not where.
-    alone: Vec<OnceLock<Option<Regex>>>,
+    /// All patterns, rule by rule: `any`, then `all`, then `none`.
+    patterns: Vec<Pattern>,
+    /// Each rule's index and that of its first pattern; the most confident rule first, the earlier of equals first.
+    ranks: Vec<(usize, usize)>,
+    /// Finds the literals that patterns cannot match without.
+    literals: AhoCorasick,
+    /// What the presence of each literal makes possible.
+    hints: Vec<Hint>,
+    /// What no literal speaks for, and so is always possible.
+    always: Hint,
+    /// What searches write to.
+    memory: Mutex<Memory>,
+}
+
+/// What may match: patterns, and by rank the rules that rest on them.
+#[derive(Debug, Clone, Default)]
+struct Hint {
+    patterns: Vec<usize>,
+    ranks: Vec<usize>,
+    /// Whether it says that literals are of no help in this text.
+    everything: bool,
+}
+
+impl Hint {
+    fn add(&mut self, pattern: usize, rank: Option<usize>) {
+        self.patterns.push(pattern);
+        self.ranks.extend(rank);
+    }
+}
+
+/// A set of small numbers.
+#[derive(Debug, Clone)]
+struct Marks(Vec<u64>);
+
+impl Marks {
+    fn of(most: usize) -> Self {
+        Self(vec![0; most.div_ceil(64)])
+    }
+
+    fn add(&mut self, numbers: &[usize]) {
+        for number in numbers {
+            if let Some(word) = self.0.get_mut(number / 64) {
+                *word |= 1 << (number % 64);
+            }
+        }
+    }
+
+    fn has(&self, number: usize) -> bool {
+        self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// The numbers, in order.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
+            let rest = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
+            rest.take_while(|word| *word != 0).map(move |word| i * 64 + word.trailing_zeros() as usize)
+        })
+    }
 }
 
 impl Rules {
@@ -65,21 +118,32 @@ impl Rules {
     /// # Errors
     /// The rule and the pattern that is no regex.
     pub fn new(pack: Pack) -> Result<Self, String> {
-        let set = RegexSetBuilder::new(pack.rules.iter().flat_map(patterns))
-            .size_limit(SIZE_LIMIT)
-            .dfa_size_limit(AUTOMATON_LIMIT)
-            .build()
-            .map_err(|error| culprit(&pack).unwrap_or_else(|| format!("patterns: {error}")))?;
-        let offsets = pack
-            .rules
-            .iter()
-            .scan(0, |next, rule| {
-                let mine = *next;
-                *next += patterns(rule).count();
-                Some(mine)
-            })
-            .collect();
-        Ok(Self { pack, alone: (0..set.len()).map(|_| OnceLock::new()).collect(), set, offsets })
+        let mut firsts = Vec::new();
+        let mut required = Vec::new();
+        for rule in &pack.rules {
+            firsts.push(required.len());
+            for pattern in patterns(rule) {
+                required.push(literals::required(&parse(rule, pattern)?));
+            }
+        }
+        let mut ranks: Vec<_> = firsts.into_iter().enumerate().collect();
+        let confidence = |(i, _): &(usize, usize)| pack.rules.get(*i).map_or(0.0, |rule| rule.confidence);
+        // A stable sort: of equals the earlier stays first.
+        ranks.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)));
+        let (literals, hints, always) = hints(&pack, &ranks, &required);
+        // Texts are put into lower case before, which halves the automaton: a fresh copy of its memory is what a trace pays for.
+        let literals = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::DFA))
+            .prefilter(false)
+            .build(literals)
+            .map_err(|e| format!("patterns: {e}"))?;
+        // Parsed again rather than kept: what lasts is then laid side by side, in the room that building left.
+        let mut compiled = Vec::with_capacity(required.len());
+        let all = pack.rules.iter().flat_map(|rule| patterns(rule).map(move |pattern| (rule, pattern)));
+        for ((rule, pattern), required) in all.zip(&required) {
+            compiled.push(Pattern::new(&parse(rule, pattern)?, required.as_ref()).map_err(|e| wrong(rule, pattern, e.as_ref()))?);
+        }
+        Ok(Self { patterns: compiled, pack, ranks, literals, hints, always, memory: Mutex::default() })
     }
 
     /// Runs every example bare, and one of each rule as runtimes print it with a stack: what the regex engine builds on first
@@ -89,7 +153,7 @@ impl Rules {
         let bare = rules.iter().flat_map(|rule| &rule.matches).cloned();
         let with_stack = |stack: &'static str| rules.iter().filter_map(|r| r.matches.first()).map(move |text| stack.replacen('%', text, 1));
         for text in bare.chain(STACKS.into_iter().flat_map(with_stack)) {
-            let _ = self.best(&[Text { field: Field::Message, location: String::new(), text: &text }]);
+            let _ = self.best(&[Text { field: Field::Message, step: None, text: &text }]);
         }
     }
 
@@ -102,63 +166,119 @@ impl Rules {
     /// The rule that speaks for `texts`: the most confident of those that match, the earlier one of equals.
     #[must_use]
     pub fn best(&self, texts: &[Text<'_>]) -> Option<Match<'_>> {
-        let found: Vec<_> = texts.iter().map(|t| self.set.matches(t.text)).collect();
-        let hits = |rule: &Rule, pattern: usize| {
-            texts.iter().zip(&found).any(|(text, found)| rule.fields.contains(&text.field) && found.matched(pattern))
+        let mut ranks = Marks::of(self.ranks.len());
+        ranks.add(&self.always.ranks);
+        let hinted = |text: &Text<'_>| {
+            let mut hints = Hints { patterns: Marks::of(self.patterns.len()), places: Vec::new(), everywhere: false };
+            hints.patterns.add(&self.always.patterns);
+            for found in self.literals.find_overlapping_iter(&text.text.to_ascii_lowercase()) {
+                let literal = found.pattern().as_usize();
+                if let Some(hint) = self.hints.get(literal) {
+                    hints.patterns.add(&hint.patterns);
+                    ranks.add(&hint.ranks);
+                    hints.places.push((literal, found.start()));
+                    hints.everywhere |= hint.everything;
+                }
+            }
+            hints
         };
-        let matched = |(rule, first): &(&Rule, &usize)| {
-            let all = **first + rule.any.len();
-            let none = all + rule.all.len();
-            let end = none + rule.none.len();
-            (rule.any.is_empty() || (**first..all).any(|p| hits(rule, p)))
-                && (all..none).all(|p| hits(rule, p))
-                && !(none..end).any(|p| hits(rule, p))
-        };
-        let (rule, first) = self
-            .pack
-            .rules
-            .iter()
-            .zip(&self.offsets)
-            .filter(matched)
-            .reduce(|best, next| if next.0.confidence > best.0.confidence { next } else { best })?;
-        Some(Match { rule, spans: self.spans(rule, *first, texts) })
+        let hints: Vec<_> = texts.iter().map(hinted).collect();
+        // Poisoned by a panic it would still be only room to write to.
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        ranks.iter().find_map(|rank| {
+            let &(rule, first) = self.ranks.get(rank)?;
+            let rule = self.pack.rules.get(rule)?;
+            let spans = self.spans(rule, first, texts, &hints, &mut memory)?;
+            Some(Match { rule, spans })
+        })
     }
 
-    /// Where the winning rule's patterns stand: the first hit of `any`, and the first of each of `all`.
-    fn spans(&self, rule: &Rule, first: usize, texts: &[Text<'_>]) -> Vec<(usize, usize, usize)> {
-        let find = |(i, pattern): (usize, &String)| {
-            let regex = self.alone.get(first + i)?.get_or_init(|| Regex::new(pattern).ok()).as_ref()?;
-            texts.iter().enumerate().filter(|(_, t)| rule.fields.contains(&t.field)).find_map(|(i, t)| {
-                let hit = regex.find(t.text)?;
-                Some((i, hit.start(), hit.end()))
+    /// Where the patterns of a rule that holds stand: the first hit of `any`, and the first of each of `all`.
+    fn spans(&self, rule: &Rule, first: usize, texts: &[Text<'_>], hints: &[Hints], memory: &mut Memory) -> Option<Vec<Span>> {
+        let mut find = |index: usize| {
+            let pattern = self.patterns.get(index)?;
+            let mut places = texts.iter().zip(hints).enumerate();
+            places.find_map(|(i, (text, hints))| {
+                if !hints.patterns.has(index) || !rule.fields.contains(&text.field) {
+                    return None;
+                }
+                let near =
+                    hints.places.iter().filter(|(literal, _)| self.hints.get(*literal).is_some_and(|hint| hint.patterns.contains(&index)));
+                let (start, end) = match hints.everywhere {
+                    true => pattern.find(text.text, memory),
+                    false => pattern.find_near(text.text, near.map(|(_, at)| *at), memory),
+                }?;
+                Some((i, start, end))
             })
         };
-        let any = rule.any.iter().enumerate().find_map(find);
-        let all = rule.all.iter().enumerate().map(|(i, pattern)| (rule.any.len() + i, pattern)).filter_map(find);
-        any.into_iter().chain(all).collect()
+        let (all, none) = (first + rule.any.len(), first + rule.any.len() + rule.all.len());
+        let mut spans = Vec::with_capacity(1 + rule.all.len());
+        if !rule.any.is_empty() {
+            spans.push((first..all).find_map(&mut find)?);
+        }
+        for pattern in all..none {
+            spans.push(find(pattern)?);
+        }
+        (none..none + rule.none.len()).all(|pattern| find(pattern).is_none()).then_some(spans)
     }
+}
+
+/// What the literals in a text say.
+struct Hints {
+    /// Patterns that may match it.
+    patterns: Marks,
+    /// Which literal stands where, by its start in bytes.
+    places: Vec<(usize, usize)>,
+    /// Whether patterns may match where no literal stands.
+    everywhere: bool,
+}
+
+/// The literals to look for, what each hints at, and what no literal speaks for.
+fn hints(pack: &Pack, ranks: &[(usize, usize)], required: &[Option<Required>]) -> (Vec<Vec<u8>>, Vec<Hint>, Hint) {
+    let mut by_literal: BTreeMap<Vec<u8>, Hint> = BTreeMap::new();
+    let (mut always, mut everything) = (Hint::default(), Hint { everything: true, ..Hint::default() });
+    for (rank, &(rule, first)) in ranks.iter().enumerate() {
+        let Some(rule) = pack.rules.get(rule) else { continue };
+        // Without one of `any` a rule cannot hold; where it has none, without the first of `all`.
+        let keys = first..first + rule.any.len().max(1);
+        for pattern in first..first + patterns(rule).count() {
+            let rank = keys.contains(&pattern).then_some(rank);
+            everything.add(pattern, rank);
+            match required.get(pattern).and_then(Option::as_ref) {
+                Some(found) => found.literals.iter().for_each(|literal| by_literal.entry(literal.clone()).or_default().add(pattern, rank)),
+                None => always.add(pattern, rank),
+            }
+        }
+    }
+    for fold in FOLDS_TO_ASCII {
+        by_literal.insert(fold.as_bytes().to_vec(), everything.clone());
+    }
+    let (literals, hints) = by_literal.into_iter().unzip();
+    (literals, hints, always)
+}
+
+fn parse(rule: &Rule, pattern: &str) -> Result<Hir, String> {
+    regex_syntax::parse(pattern).map_err(|e| wrong(rule, pattern, &e))
+}
+
+/// What is wrong with a pattern: the last line of an error, which says it without drawing the pattern.
+fn wrong(rule: &Rule, pattern: &str, error: &dyn std::error::Error) -> String {
+    let error = error.to_string();
+    let what = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    format!("rule {}: pattern `{pattern}`: {what}", rule.id)
 }
 
 fn patterns(rule: &Rule) -> impl Iterator<Item = &String> {
     rule.any.iter().chain(&rule.all).chain(&rule.none)
 }
 
-fn culprit(pack: &Pack) -> Option<String> {
-    pack.rules.iter().find_map(|rule| {
-        patterns(rule).find_map(|pattern| {
-            let error = Regex::new(pattern).err()?.to_string();
-            let last = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Some(format!("rule {}: pattern `{pattern}`: {last}", rule.id))
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn message(text: &str) -> Vec<Text<'_>> {
-        vec![Text { field: Field::Message, location: "error.message".into(), text }]
+        vec![Text { field: Field::Message, step: None, text }]
     }
 
     #[test]
@@ -186,6 +306,35 @@ mod tests {
     }
 
     #[test]
+    fn what_folds_to_ascii_is_found_without_its_literal() {
+        let rules = Rules::from_settings("").unwrap();
+        let best = rules.best(&message("\u{17f}ocket hang up")).unwrap();
+        assert_eq!(best.rule.id, "connection-reset");
+    }
+
+    proptest! {
+        /// The literals are a short cut: with and without them the same rule speaks.
+        #[test]
+        fn the_short_cut_changes_nothing(words in proptest::collection::vec(0_usize..400, 0..6), noise in "\\PC{0,20}") {
+            static BOTH: std::sync::LazyLock<(Rules, Rules)> = std::sync::LazyLock::new(|| {
+                let (short, mut long) = (Rules::from_settings("").unwrap(), Rules::from_settings("").unwrap());
+                long.always.patterns = (0..long.patterns.len()).collect();
+                long.always.ranks = (0..long.ranks.len()).collect();
+                // Literals at which everything is possible: each text is searched as a whole.
+                long.literals = AhoCorasick::new([""]).unwrap();
+                long.hints = vec![Hint { everything: true, ..long.always.clone() }];
+                (short, long)
+            });
+            let (short, long) = &*BOTH;
+            let examples: Vec<_> = short.pack.rules.iter().flat_map(|r| r.matches.iter().chain(&r.rejects)).collect();
+            let mut text: String = words.iter().map(|i| examples[i % examples.len()].as_str()).collect::<Vec<_>>().join(" ");
+            text.push_str(&noise);
+            let said = |rules: &Rules| rules.best(&message(&text)).map(|m| (m.rule.id.clone(), m.spans));
+            prop_assert_eq!(said(short), said(long));
+        }
+    }
+
+    #[test]
     fn a_bad_pattern_is_named() {
         let pack = pack::BUILT_IN.replacen("any = [", "any = ['(', ", 1);
         let error = Rules::from_settings(&pack).unwrap_err();
@@ -202,7 +351,7 @@ mod tests {
         assert_eq!(spans("two"), None);
         assert_eq!(spans("three"), None);
         assert_eq!(spans("one three four"), None);
-        let code = [Text { field: Field::Code, location: "error.code".into(), text: "one three" }];
+        let code = [Text { field: Field::Code, step: None, text: "one three" }];
         assert!(rules.best(&code).is_none());
     }
 }

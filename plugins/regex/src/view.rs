@@ -31,30 +31,42 @@ fn texts(trace: &Trace) -> Vec<Text<'_>> {
     let failing = trace.failing_step.and_then(|i| trace.steps.get(i as usize).map(|step| (i, step)));
     let mut texts = Vec::with_capacity(8);
     if let Some((i, step)) = failing {
-        push_fault(&mut texts, step.error.as_ref(), &format!("steps[{i}].error"));
-        push(&mut texts, Field::Output, step.output.as_deref(), || format!("steps[{i}].output"));
-        push(&mut texts, Field::Input, step.input.as_deref(), || format!("steps[{i}].input"));
+        push_fault(&mut texts, step.error.as_ref(), Some(i));
+        push(&mut texts, Field::Output, step.output.as_deref(), Some(i));
+        push(&mut texts, Field::Input, step.input.as_deref(), Some(i));
     }
-    push_fault(&mut texts, trace.error.as_ref(), "error");
+    push_fault(&mut texts, trace.error.as_ref(), None);
     texts
 }
 
-fn push_fault<'a>(texts: &mut Vec<Text<'a>>, fault: Option<&'a Fault>, at: &str) {
+fn push_fault<'a>(texts: &mut Vec<Text<'a>>, fault: Option<&'a Fault>, step: Option<u32>) {
     let Some(fault) = fault else { return };
-    push(texts, Field::Message, Some(&fault.message), || format!("{at}.message"));
-    push(texts, Field::Code, fault.code.as_deref(), || format!("{at}.code"));
-    push(texts, Field::Stack, fault.stack.as_deref(), || format!("{at}.stack"));
+    push(texts, Field::Message, Some(&fault.message), step);
+    push(texts, Field::Code, fault.code.as_deref(), step);
+    push(texts, Field::Stack, fault.stack.as_deref(), step);
 }
 
-fn push<'a>(texts: &mut Vec<Text<'a>>, field: Field, text: Option<&'a str>, location: impl FnOnce() -> String) {
+fn push<'a>(texts: &mut Vec<Text<'a>>, field: Field, text: Option<&'a str>, step: Option<u32>) {
     if let Some(text) = text.filter(|text| !text.is_empty()) {
-        texts.push(Text { field, location: location(), text });
+        texts.push(Text { field, step, text });
     }
+}
+
+/// The path of a text as the contract has it, such as `steps[1].error.message`.
+fn location(text: &Text<'_>) -> String {
+    let field = match text.field {
+        Field::Message => "error.message",
+        Field::Code => "error.code",
+        Field::Stack => "error.stack",
+        Field::Output => "output",
+        Field::Input => "input",
+    };
+    text.step.map_or_else(|| field.to_owned(), |i| format!("steps[{i}].{field}"))
 }
 
 fn verdict(trace: &Trace, texts: &[Text<'_>], found: &crate::rules::Match<'_>) -> Verdict {
     let evidence = found.spans.iter().filter_map(|&(text, start, end)| {
-        Some(Evidence { location: texts.get(text)?.location.clone(), start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+        Some(Evidence { location: location(texts.get(text)?), start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
     });
     Verdict {
         classification: found.rule.classification.clone(),

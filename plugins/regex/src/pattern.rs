@@ -1,0 +1,97 @@
+//! One pattern made ready, and how it is searched for: around the places where a literal stands that it must hold, or in the whole
+//! text. It knows no rule.
+
+use crate::literals::Required;
+use regex_automata::meta;
+use regex_automata::nfa::thompson::backtrack::{self, BoundedBacktracker};
+use regex_automata::nfa::thompson::pikevm::PikeVM;
+use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::Hir;
+use std::error::Error;
+
+/// The most memory one compiled pattern may take, in bytes.
+const SIZE_LIMIT: usize = 16 << 20;
+/// With more places than this in a text, it is quicker to search it as a whole.
+const MANY: usize = 256;
+
+/// A pattern made ready.
+#[derive(Debug)]
+pub struct Pattern(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Must hold a literal, and so is tried in few places. It needs no automaton: that would gain a tenth of a microsecond, while
+    /// its memory, of which each trace gets a fresh copy, would cost several. Both engines share one NFA.
+    Near { quick: BoundedBacktracker, long: PikeVM, before: (usize, usize), longest: Option<usize> },
+    /// May match anywhere: worth all that the library has.
+    Anywhere(Box<meta::Regex>),
+}
+
+/// What searches write to: one for all patterns, so that few pages of memory are touched.
+#[derive(Debug, Default)]
+pub struct Memory(Option<backtrack::Cache>);
+
+/// Where something matched, in bytes.
+type Range = (usize, usize);
+
+impl Pattern {
+    /// Makes a pattern ready.
+    ///
+    /// # Errors
+    /// It takes too much memory.
+    pub fn new(hir: &Hir, required: Option<&Required>) -> Result<Self, Box<dyn Error>> {
+        let Some(required) = required else {
+            let config = meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
+            let regex = meta::Regex::builder().configure(config).build_from_hir(hir)?;
+            return Ok(Self(Kind::Anywhere(Box::new(regex))));
+        };
+        let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).which_captures(WhichCaptures::Implicit);
+        let nfa = NFA::compiler().configure(config).build_from_hir(hir)?;
+        let quick = BoundedBacktracker::new_from_nfa(nfa.clone())?;
+        let (before, longest) = (required.before, hir.properties().maximum_len());
+        Ok(Self(Kind::Near { quick, long: PikeVM::new_from_nfa(nfa)?, before, longest }))
+    }
+
+    /// The first match.
+    pub fn find(&self, text: &str, memory: &mut Memory) -> Option<Range> {
+        match &self.0 {
+            Kind::Anywhere(regex) => regex.find(text).map(|found| (found.start(), found.end())),
+            Kind::Near { quick, long, .. } => search(quick, long, &Input::new(text), memory),
+        }
+    }
+
+    /// The first match, where the literals that it must hold stand at `places` and nowhere else. It is tried at each place where
+    /// it could begin, so that what is found is what a search of the whole text would find.
+    pub fn find_near(&self, text: &str, places: impl Iterator<Item = usize> + Clone, memory: &mut Memory) -> Option<Range> {
+        let Kind::Near { quick, long, before, longest } = &self.0 else { return self.find(text, memory) };
+        if places.clone().nth(MANY).is_some() {
+            return self.find(text, memory);
+        }
+        let mut first: Option<Range> = None;
+        for place in places {
+            for start in place.saturating_sub(before.1)..(place + 1).saturating_sub(before.0) {
+                if first.is_some_and(|(earlier, _)| earlier <= start) {
+                    break;
+                }
+                if text.is_char_boundary(start) {
+                    let end = longest.map_or(text.len(), |longest| start.saturating_add(longest).min(text.len()));
+                    let input = Input::new(text).range(start..end).anchored(Anchored::Yes);
+                    first = search(quick, long, &input, memory).or(first);
+                }
+            }
+        }
+        first
+    }
+}
+
+/// A search by the engine that is quick, or where the text is too long for it by the one that is not.
+fn search(quick: &BoundedBacktracker, long: &PikeVM, input: &Input<'_>, memory: &mut Memory) -> Option<Range> {
+    let cache = memory.0.get_or_insert_with(|| quick.create_cache());
+    cache.reset(quick);
+    let mut slots = [None, None];
+    let found =
+        quick.try_search_slots(cache, input, &mut slots).unwrap_or_else(|_| long.search_slots(&mut long.create_cache(), input, &mut slots));
+    let [start, end] = slots;
+    found.and_then(|_| Some((start?.get(), end?.get())))
+}
