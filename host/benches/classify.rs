@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracejury::config::{self, Isolation, Plugins};
 use tracejury::jury::Classifier;
 use tracejury::model::{Environment, Fault, Status, Step, Trace};
+use tracejury::plugin::{Compiler, Loader};
 use tracejury_regex::rules::Rules;
 use tracejury_regex::{self as native, view};
 
@@ -27,6 +28,13 @@ fn main() {
         ("warm instance", Box::new(|| drop(black_box(warm.classify(black_box(&trace)))))),
         ("instance per trace", Box::new(|| drop(black_box(fresh.classify(black_box(&trace)))))),
     ];
+    if let Some(wanted) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
+        // One contender alone, for a profiler.
+        for (_, work) in contenders.iter_mut().filter(|(name, _)| name.contains(&wanted)) {
+            (0..ROUNDS).for_each(|_| println!("{:.2}", micros_each(work)));
+        }
+        return;
+    }
     let mut times = [const { Vec::new() }; 3];
     for round in 0..=ROUNDS {
         for (i, (_, work)) in contenders.iter_mut().enumerate() {
@@ -64,7 +72,8 @@ fn median(times: &mut [f64]) -> f64 {
 fn default_classifier(isolation: Isolation) -> std::sync::Arc<dyn Classifier> {
     let defaults = config::load(None, |_| None).unwrap().plugins;
     let settings = Plugins { isolation, dir: "/nowhere".into(), ..defaults };
-    tracejury::plugin::load(&settings).unwrap().classifiers.remove(0)
+    let loader = Loader::new(&settings, Compiler::Here, |_| ()).unwrap();
+    loader.all().unwrap().classifiers().remove(0)
 }
 
 fn trace() -> Trace {

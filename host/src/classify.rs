@@ -1,6 +1,6 @@
 //! The half of the flow that needs no network: trace → classifiers → merge → outcome.
 
-use crate::jury::Jury;
+use crate::jury::{Hearing, Jury};
 use crate::merge::merge;
 use crate::model::{Abstention, Evidence, Expect, InputHash, Opinion, Outcome, Trace, VerdictLine};
 use crate::redact::Redactor;
@@ -23,15 +23,38 @@ impl Asked<'_> {
     }
 }
 
-/// Fills `outcome` with what the trace says and, where the execution failed, why. A session that failed without a trace has
-/// nothing to judge by: it is UNKNOWN, and no classifier is asked.
-pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, mut outcome: Outcome) -> Outcome {
+/// Fills `outcome` with what the trace says and, where the execution failed, why.
+pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, outcome: Outcome) -> Outcome {
+    let trace = Arc::new(trace);
+    let hearing = match unheard(jury, &trace) {
+        Some(hearing) => hearing,
+        None => jury.hear(&trace).await,
+    };
+    fill(hearing, &trace, asked, outcome)
+}
+
+/// As [`judge`], on this thread.
+#[must_use]
+pub fn judge_here(jury: &Jury, trace: &Trace, asked: Asked<'_>, outcome: Outcome) -> Outcome {
+    let hearing = unheard(jury, trace).unwrap_or_else(|| jury.hear_here(trace));
+    fill(hearing, trace, asked, outcome)
+}
+
+/// What is said of a trace that nobody is asked about: one that did not fail, or has no steps. A session that failed without a
+/// trace has nothing to judge by: it is UNKNOWN.
+fn unheard(jury: &Jury, trace: &Trace) -> Option<Hearing> {
+    match (trace.status.is_failed(), trace.steps.is_empty()) {
+        (false, _) => Some(Hearing::default()),
+        (true, true) => Some(jury.excused(&Abstention::NoTrace)),
+        (true, false) => None,
+    }
+}
+
+fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome) -> Outcome {
     outcome.session_id = Some(trace.session.clone());
     outcome.status = Some(trace.status.clone());
     let redactor = asked.redactor();
     if trace.status.is_failed() {
-        let trace = Arc::new(trace);
-        let hearing = if trace.steps.is_empty() { jury.excused(&Abstention::NoTrace) } else { jury.hear(&trace).await };
         outcome.abstained = hearing.abstained;
         let merged = merge(hearing.opinions);
         let best = merged.ranked.first().map(|opinion| &opinion.verdict);
@@ -45,7 +68,7 @@ pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, mut outcome: Out
         outcome.reason = best.and_then(|v| v.reason.clone());
         outcome.classification = Some(merged.classification);
         outcome.confidence = Some(merged.confidence);
-        outcome.verdicts = merged.ranked.into_iter().filter_map(|opinion| line(jury, opinion, &trace, &redactor)).collect();
+        outcome.verdicts = merged.ranked.into_iter().map(|opinion| line(opinion, trace, &redactor)).collect();
     }
     close(outcome, asked, &redactor)
 }
@@ -66,22 +89,21 @@ fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor) -> Outcome
     outcome
 }
 
-fn line(jury: &Jury, opinion: Opinion, trace: &Trace, redactor: &Redactor) -> Option<VerdictLine> {
-    let identity = jury.identity(opinion.juror)?;
-    let verdict = opinion.verdict;
+fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor) -> VerdictLine {
+    let Opinion { classifier, verdict } = opinion;
     let evidence = verdict.evidence.into_iter().map(|e| {
         let text = trace.text_at(&e.location).unwrap_or_default();
         Evidence { text: redactor.excerpt(text, e.start as usize..e.end as usize), location: e.location, start: e.start, end: e.end }
     });
-    Some(VerdictLine {
-        plugin: opinion.classifier,
-        version: identity.version.clone(),
-        digest: identity.digest,
+    VerdictLine {
+        plugin: classifier.name.clone(),
+        version: classifier.version.clone(),
+        digest: classifier.digest,
         classification: verdict.classification,
         confidence: verdict.confidence,
         reason: verdict.reason,
         rule: verdict.rule,
         explanation: verdict.explanation,
         evidence: evidence.collect(),
-    })
+    }
 }

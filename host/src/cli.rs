@@ -41,6 +41,9 @@ pub enum Command {
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Compile one component, for this program itself: an order and a component on stdin, code on stdout.
+    #[command(hide = true)]
+    CompilePlugin,
 }
 
 /// What `run` takes.
@@ -100,6 +103,18 @@ pub struct SimulateArgs {
 pub enum PluginCommand {
     /// List the default classifier and every plugin of the folder: what each is, and what it may see.
     List(Common),
+    /// Show all there is to know of one plugin: what it asks for, what it may see and use up, how it is run and why.
+    Inspect(InspectArgs),
+}
+
+/// What `plugin inspect` takes.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A plugin of the folder, by its name or its file's, or any `*.wasm`.
+    pub plugin: String,
+    /// Settings and output.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// What commands that use plugins share.

@@ -11,10 +11,12 @@ use crate::cli::{Command, Common};
 use crate::config::{self, Plugins, Settings};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
-use crate::plugin::{self, Loaded, PluginError};
+use crate::model::printable;
+use crate::plugin::{Change, Compiler, Loaded, Loader, Loading, PluginError, Watch};
 use crate::report;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Does what the command line asks for.
 ///
@@ -27,6 +29,7 @@ pub async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::execute(args).await,
         Command::Simulate(args) => simulate::execute(args).await,
         Command::Plugin(command) => plugins::execute(command).await,
+        Command::CompilePlugin => plugins::compile().await,
     }
 }
 
@@ -51,27 +54,65 @@ fn plugins_in(settings: &mut Settings, dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The jury of the settings' plugins. What was refused is told on stderr; the others go on.
-async fn jury(settings: &Plugins) -> Result<Jury, Failure> {
-    let loaded = loaded(settings).await?;
+/// A jury, and the watch over the folder its members came from.
+struct Court {
+    jury: Arc<Jury>,
+    _watch: Option<Watch>,
+}
+
+/// The jury of the settings' plugins. What was refused is told on stderr; the others go on. A plugin that is changed meanwhile
+/// takes its seat.
+async fn court(settings: &Plugins) -> Result<Court, Failure> {
+    let (loader, loaded) = loaded(settings).await?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Jury::new(loaded.classifiers, settings, processors))
+    let jury = Arc::new(Jury::new(loaded.classifiers(), settings, processors));
+    let watch = settings.dir.is_dir().then(|| Watch::start(Arc::new(loader), loaded, Arc::clone(&jury), told));
+    let watch = watch.and_then(|watch| watch.inspect_err(|e| report::warn(&e.to_string(), "changed plugins need a new start")).ok());
+    Ok(Court { jury, _watch: watch })
 }
 
 /// The plugins of the settings' folder, with a warning for what is wrong with them.
-async fn loaded(settings: &Plugins) -> Result<Loaded, Failure> {
+async fn loaded(settings: &Plugins) -> Result<(Loader, Loaded), Failure> {
     let own = settings.clone();
-    let loaded = tokio::task::spawn_blocking(move || plugin::load(&own)).await;
-    let loaded =
+    let load = move || {
+        let busy = report::Busy::new();
+        let loader = Loader::new(&own, Compiler::this_program()?, move |what| match what {
+            Loading::Compiling(file) => busy.start(&format!("compiling {file}; the next start will find it done")),
+            Loading::Compiled => busy.stop(),
+        })?;
+        let loaded = loader.all()?;
+        Ok::<_, PluginError>((loader, loaded))
+    };
+    let loaded = tokio::task::spawn_blocking(load).await;
+    let (loader, loaded) =
         loaded.map_err(|e| Failure::new(Exit::CouldNotRun, format!("plugins could not be loaded: {e}"), "please report this"))??;
-    for error in &loaded.refused {
-        let help = if let PluginError::Refused { help, .. } = error { help.as_str() } else { "check the plugins folder" };
-        report::warn(&format!("{error}; it abstains"), help);
+    for error in loaded.refused() {
+        refused(error, "it abstains");
     }
-    for name in &loaded.granted_to_nobody {
-        report::warn(&format!("plugins.grants: no plugin is named {name}"), "check the name; `tracejury plugin list` shows them");
+    for name in &loaded.named_in_vain {
+        report::warn(
+            &format!("plugins.grants, plugins.for: no plugin is named {name}"),
+            "check the name; `tracejury plugin list` shows them",
+        );
     }
-    Ok(loaded)
+    Ok((loader, loaded))
+}
+
+fn refused(error: &PluginError, so: &str) {
+    let help = if let PluginError::Refused { help, .. } = error { help.as_str() } else { "check the plugins folder" };
+    report::warn(&format!("{error}; {so}"), help);
+}
+
+/// What a change of the folder of plugins came to, for people.
+fn told(change: Change) {
+    match change {
+        Change::Took(name, version, file) => {
+            report::to_stderr(&printable(&format!("plugins: {name} {version} of {} is used from now on", file.display())));
+        }
+        Change::Left(file) => report::to_stderr(&printable(&format!("plugins: {} is gone, and used no more", file.display()))),
+        Change::Refused(error) => refused(&error, "it abstains"),
+        Change::Kept(error) => refused(&error, "the version loaded before goes on"),
+    }
 }
 
 /// The name of a file for people, and its text; `-` is stdin.

@@ -1,9 +1,12 @@
 //! Settings: defaults < file < environment; flags are laid over them by the face that reads them. It knows names, types and
 //! ranges of settings, not what they are for.
 
+mod plugins;
+
+pub use plugins::{Grants, Isolation, Limits, Own, Plugins, Read};
+
 use crate::model::Secret;
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,68 +82,6 @@ pub struct Api {
     pub max_answer_mib: Count,
 }
 
-/// The `[plugins]` table.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)]
-pub struct Plugins {
-    pub dir: PathBuf,
-    pub isolation: Isolation,
-    #[serde(rename = "deadline_ms")]
-    pub deadline: Millis,
-    #[serde(rename = "load_deadline_ms")]
-    pub load_deadline: Millis,
-    pub memory_mib: Count,
-    pub max_file_mib: Count,
-    pub max_verdicts: Count,
-    pub max_text_bytes: Count,
-    pub max_log_lines: Count,
-    pub breaker_failures: Count,
-    #[serde(rename = "breaker_pause_ms")]
-    pub breaker_pause: Millis,
-    pub cache_dir: PathBuf,
-    pub priority: BTreeMap<String, i32>,
-    pub grants: BTreeMap<String, Grants>,
-}
-
-/// What of a trace's steps a plugin may see.
-pub type Grants = BTreeSet<Read>;
-
-/// A part of a step that is withheld unless it is granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Read {
-    /// What the step was given.
-    Input,
-    /// What it gave back.
-    Output,
-    /// When it ran.
-    Timestamp,
-}
-
-impl Read {
-    /// The part's name, in settings as in a location.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Output => "output",
-            Self::Timestamp => "timestamp",
-        }
-    }
-}
-
-/// How instances of a classifier are shared between traces.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Isolation {
-    /// Each trace gets a fresh instance.
-    #[default]
-    PerTrace,
-    /// An instance serves many traces, one after the other; it is dropped when it fails.
-    Warm,
-}
-
 /// The `[webhook]` table.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -165,7 +106,7 @@ pub struct Audit {
 }
 
 /// A span of time written as a whole number of milliseconds, at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(NonZeroU32);
 
@@ -184,7 +125,7 @@ impl Default for Millis {
 }
 
 /// A whole number, at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Count(NonZeroUsize);
 
@@ -193,6 +134,12 @@ impl Count {
     #[must_use]
     pub fn get(self) -> usize {
         self.0.get()
+    }
+
+    /// The number taken as KiB, in bytes.
+    #[must_use]
+    pub fn kib(self) -> usize {
+        self.get().saturating_mul(1 << 10)
     }
 
     /// The number taken as MiB, in bytes.
@@ -296,6 +243,7 @@ fn invalid(place: &str, what: &str) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn none(_: &str) -> Option<String> {
         None
@@ -351,6 +299,6 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 14, 5, 2));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 24, 5, 2));
     }
 }

@@ -3,10 +3,11 @@
 mod breaker;
 
 use crate::config::Plugins;
-use crate::model::{Abstained, Abstention, Digest, Opinion, Trace, Verdict};
+use crate::model::{Abstained, Abstention, Identity, Opinion, Trace, Verdict};
 use breaker::Breaker;
-use std::sync::Arc;
-use tokio::task::{JoinError, JoinHandle};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// What comes of a call.
@@ -16,26 +17,13 @@ type Answer = Result<Vec<Verdict>, Abstention>;
 /// that others wait for.
 pub trait Classifier: Send + Sync {
     /// Who it is.
-    fn identity(&self) -> &Identity;
+    fn identity(&self) -> &Arc<Identity>;
 
     /// Its opinions.
     ///
     /// # Errors
     /// Why it abstains. Whatever goes wrong inside is an abstention.
     fn classify(&self, trace: &Trace) -> Result<Vec<Verdict>, Abstention>;
-}
-
-/// Who a classifier is.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// Its name.
-    pub name: String,
-    /// Its version; empty where it could not say.
-    pub version: String,
-    /// The digest of its file.
-    pub digest: Digest,
-    /// The higher number wins a tie.
-    pub priority: i32,
 }
 
 /// What the jury says of one trace.
@@ -47,15 +35,19 @@ pub struct Hearing {
     pub abstained: Vec<Abstained>,
 }
 
-/// The classifiers of a run.
+/// The classifiers of a run. They can be replaced while it goes on: who has begun to hear a trace ends with those it began with.
 pub struct Jury {
-    jurors: Vec<Juror>,
-    /// Calls use a processor each: more at a time than there are would only make each of them slower and time out.
-    seats: Arc<tokio::sync::Semaphore>,
+    panel: RwLock<Arc<Panel>>,
+    settings: Plugins,
+    /// Calls use a processor each: more at a time than there are would only make each of them slower and time out, and what is
+    /// alive at once would grow with the number of traces in flight.
+    seats: Arc<Semaphore>,
 }
 
+/// Classifiers that hear a trace together.
+struct Panel(Vec<Juror>);
+
 /// A classifier and its breaker.
-#[derive(Clone)]
 struct Juror {
     classifier: Arc<dyn Classifier>,
     breaker: Arc<Breaker>,
@@ -64,76 +56,104 @@ struct Juror {
 impl Juror {
     fn call(&self, trace: &Trace) -> Answer {
         self.breaker.admit(Instant::now()).map_err(Abstention::BreakerOpen)?;
-        let answer = self.classifier.classify(trace);
+        // Nothing of ours outlives the call but the breaker, which is noted below.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.classifier.classify(trace)))
+            .unwrap_or_else(|_| Err(Abstention::Trapped("the host's side of the call failed".to_owned())));
         self.breaker.note(answer.as_ref().is_err_and(Abstention::is_failure), Instant::now());
-        answer
+        answer.and_then(|verdicts| if verdicts.is_empty() { Err(Abstention::NoOpinion) } else { Ok(verdicts) })
+    }
+
+    fn abstains(&self, why: &Abstention) -> Abstained {
+        Abstained { plugin: self.classifier.identity().name.clone(), why: why.to_string() }
+    }
+}
+
+impl Panel {
+    /// Hears every classifier on `trace`, on this thread. None can silence another: each is called whatever the others do.
+    fn hear(&self, trace: &Trace) -> Hearing {
+        let mut hearing = Hearing::default();
+        for juror in &self.0 {
+            match juror.call(trace) {
+                Ok(verdicts) => {
+                    let opinion = |verdict| Opinion { classifier: Arc::clone(juror.classifier.identity()), verdict };
+                    hearing.opinions.extend(verdicts.into_iter().map(opinion));
+                }
+                Err(why) => hearing.abstained.push(juror.abstains(&why)),
+            }
+        }
+        hearing
     }
 }
 
 impl Jury {
-    /// A jury that makes at most `at_once` calls at a time.
+    /// A jury that hears at most `at_once` traces at a time.
     #[must_use]
     pub fn new(classifiers: Vec<Arc<dyn Classifier>>, settings: &Plugins, at_once: usize) -> Self {
-        let breaker = || Arc::new(Breaker::new(settings.breaker_failures.get(), settings.breaker_pause.duration()));
-        let jurors = classifiers.into_iter().map(|classifier| Juror { classifier, breaker: breaker() }).collect();
-        Self { jurors, seats: Arc::new(tokio::sync::Semaphore::new(at_once.max(1))) }
+        let seats = Arc::new(Semaphore::new(at_once.max(1)));
+        let jury = Self { panel: RwLock::new(Arc::new(Panel(Vec::new()))), settings: settings.clone(), seats };
+        jury.replace(classifiers);
+        jury
     }
 
-    /// The identity of a juror.
-    #[must_use]
-    pub fn identity(&self, juror: usize) -> Option<&Identity> {
-        self.jurors.get(juror).map(|j| j.classifier.identity())
+    /// Puts these classifiers in the place of those there are, for all traces that are heard from now on. Who stays keeps its
+    /// breaker.
+    pub fn replace(&self, classifiers: Vec<Arc<dyn Classifier>>) {
+        let before = self.panel();
+        let juror = |classifier: Arc<dyn Classifier>| {
+            let identity = classifier.identity();
+            let stays = before.0.iter().find(|juror| juror.classifier.identity() == identity);
+            let breaker = stays.map_or_else(
+                || {
+                    let limits = self.settings.limits(&identity.name);
+                    Arc::new(Breaker::new(limits.breaker_failures, limits.breaker_pause))
+                },
+                |juror| Arc::clone(&juror.breaker),
+            );
+            Juror { classifier, breaker }
+        };
+        let panel = Arc::new(Panel(classifiers.into_iter().map(juror).collect()));
+        *self.panel.write().unwrap_or_else(PoisonError::into_inner) = panel;
     }
 
     /// Nobody is asked, and everybody abstains for the same reason.
     #[must_use]
     pub fn excused(&self, why: &Abstention) -> Hearing {
-        let abstained = self.jurors.iter().map(|j| Abstained { plugin: j.classifier.identity().name.clone(), why: why.to_string() });
-        Hearing { opinions: Vec::new(), abstained: abstained.collect() }
+        Hearing { opinions: Vec::new(), abstained: self.panel().0.iter().map(|juror| juror.abstains(why)).collect() }
     }
 
-    /// Hears every classifier on `trace`. None can silence another: each is called whatever the others do.
+    /// Hears every classifier on `trace`, on a thread where nobody waits.
     pub async fn hear(&self, trace: &Arc<Trace>) -> Hearing {
-        let calls: Vec<_> = self.jurors.iter().map(|j| self.call(j.clone(), Arc::clone(trace))).collect();
-        let mut hearing = Hearing::default();
-        for (juror, (call, seated)) in calls.into_iter().zip(&self.jurors).enumerate() {
-            let identity = seated.classifier.identity();
-            let answer = match call.await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) | Err(_) => Err(Abstention::Trapped("the host's side of the call failed".to_owned())),
-            };
-            match answer.and_then(|verdicts| if verdicts.is_empty() { Err(Abstention::NoOpinion) } else { Ok(verdicts) }) {
-                Ok(verdicts) => hearing.opinions.extend(verdicts.into_iter().map(|verdict| Opinion {
-                    classifier: identity.name.clone(),
-                    juror,
-                    priority: identity.priority,
-                    verdict,
-                })),
-                Err(why) => hearing.abstained.push(Abstained { plugin: identity.name.clone(), why: why.to_string() }),
-            }
-        }
-        hearing
+        // The semaphore is never closed; without a seat the call would still be right, only slower.
+        let seat = Arc::clone(&self.seats).acquire_owned().await.ok();
+        let (panel, own) = (self.panel(), Arc::clone(trace));
+        let heard = tokio::task::spawn_blocking(move || {
+            let hearing = panel.hear(&own);
+            drop(seat);
+            hearing
+        });
+        heard.await.unwrap_or_else(|_| self.excused(&Abstention::Trapped("the host's side of the call failed".to_owned())))
     }
 
-    fn call(&self, juror: Juror, trace: Arc<Trace>) -> JoinHandle<Result<Answer, JoinError>> {
-        let seats = Arc::clone(&self.seats);
-        tokio::spawn(async move {
-            // The semaphore is never closed; without a seat the call would still be right, only slower.
-            let _seat = seats.acquire_owned().await.ok();
-            tokio::task::spawn_blocking(move || juror.call(&trace)).await
-        })
+    /// Hears every classifier on `trace`, on this thread: for those who bring threads of their own.
+    #[must_use]
+    pub fn hear_here(&self, trace: &Trace) -> Hearing {
+        self.panel().hear(trace)
+    }
+
+    fn panel(&self) -> Arc<Panel> {
+        Arc::clone(&self.panel.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Classification, Confidence, Environment, Status};
+    use crate::model::{Classification, Confidence, Digest, Environment, Status};
 
-    struct Fixed(Identity, Box<dyn Fn() -> Result<Vec<Verdict>, Abstention> + Send + Sync>);
+    struct Fixed(Arc<Identity>, Box<dyn Fn() -> Result<Vec<Verdict>, Abstention> + Send + Sync>);
 
     impl Classifier for Fixed {
-        fn identity(&self) -> &Identity {
+        fn identity(&self) -> &Arc<Identity> {
             &self.0
         }
         fn classify(&self, _: &Trace) -> Result<Vec<Verdict>, Abstention> {
@@ -143,7 +163,7 @@ mod tests {
 
     fn juror(name: &str, answer: impl Fn() -> Result<Vec<Verdict>, Abstention> + Send + Sync + 'static) -> Arc<dyn Classifier> {
         let identity = Identity { name: name.into(), version: "1".into(), digest: Digest::of(b""), priority: 0 };
-        Arc::new(Fixed(identity, Box::new(answer)))
+        Arc::new(Fixed(Arc::new(identity), Box::new(answer)))
     }
 
     fn verdict() -> Verdict {
@@ -187,7 +207,7 @@ mod tests {
             juror("good", || Ok(vec![verdict()])),
         ];
         let hearing = jury(9, classifiers).hear(&trace()).await;
-        assert_eq!(hearing.opinions.iter().map(|o| o.classifier.as_str()).collect::<Vec<_>>(), ["good"]);
+        assert_eq!(hearing.opinions.iter().map(|o| o.classifier.name.as_str()).collect::<Vec<_>>(), ["good"]);
         assert_eq!(
             why(&hearing),
             ["empty: no opinion", "panics: trapped: the host's side of the call failed", "late: stopped after 200 ms"]

@@ -30,18 +30,19 @@ fn rank(a: &Opinion, b: &Opinion) -> Ordering {
     b.verdict
         .confidence
         .cmp(&a.verdict.confidence)
-        .then(b.priority.cmp(&a.priority))
-        .then_with(|| a.classifier.cmp(&b.classifier))
+        .then(b.classifier.priority.cmp(&a.classifier.priority))
+        .then_with(|| a.classifier.name.cmp(&b.classifier.name))
         // One classifier may give several verdicts of equal confidence, two plugins may bear one name: still one answer.
         .then_with(|| by_what(a).cmp(&by_what(b)))
-        .then(a.juror.cmp(&b.juror))
+        .then_with(|| a.classifier.digest.cmp(&b.classifier.digest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Verdict;
+    use crate::model::{Digest, Identity, Verdict};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn opinion(classifier: &str, priority: i32, classification: &str, confidence: f64) -> Opinion {
         let verdict = Verdict {
@@ -53,7 +54,9 @@ mod tests {
             explanation: String::new(),
             evidence: Vec::new(),
         };
-        Opinion { classifier: classifier.into(), juror: 0, priority, verdict }
+        let version = "1".into();
+        let classifier = Arc::new(Identity { name: classifier.into(), version, digest: Digest::of(b""), priority });
+        Opinion { classifier, verdict }
     }
 
     fn winner(opinions: Vec<Opinion>) -> (String, f64) {

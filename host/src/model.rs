@@ -19,4 +19,4 @@ pub use printable::printable;
 pub use secret::Secret;
 pub use trace::{Fault, Status, Step, Trace};
 pub use vector::Vector;
-pub use verdict::{Abstention, Classification, Confidence, Excerpt, Opinion, Verdict};
+pub use verdict::{Abstention, Classification, Confidence, Excerpt, Identity, Opinion, Verdict};

@@ -1,27 +1,36 @@
-//! Classifiers as WebAssembly components: found, compiled, sandboxed. The only room that knows wasmtime.
+//! Classifiers as WebAssembly components: found, made ready, sandboxed. The only room that knows wasmtime.
 
 mod bindings;
 mod cache;
 mod check;
+mod compile;
 mod engine;
+mod guest;
 mod prepare;
+mod profile;
+mod reload;
 mod sandbox;
 mod snapshot;
 mod source;
 
+pub use compile::{COMPILE, Compiler, serve as serve_compiler};
+use profile::Memory;
+pub use profile::{Compiled, Profile};
+pub use reload::{Change, Watch};
+
 use crate::config::Plugins;
-use crate::jury::{Classifier, Identity};
-use crate::model::{Abstention, Digest, Trace, Verdict, printable};
+use crate::jury::Classifier;
+use crate::model::{Abstention, Digest, Identity, Trace, Verdict};
+use cache::{Cache, Key};
 use engine::Engine;
-use sandbox::Sandbox;
-use serde::Serialize;
+use rayon::prelude::*;
+use sandbox::{Places, Sandbox};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The default classifier, built from `plugins/regex` by its `build.sh`.
 const DEFAULT: &[u8] = include_bytes!("../../plugins/regex/regex.wasm");
-/// How much of a plugin's own summary is kept, in characters.
-const SUMMARY_CHARS: usize = 200;
 /// Where the default classifier comes from, in place of a file's name.
 const DEFAULT_FILE: &str = "the default classifier";
 
@@ -35,7 +44,7 @@ pub enum PluginError {
     #[error("{}: cannot be listed: {why}", dir.display())]
     Folder {
         /// The folder.
-        dir: std::path::PathBuf,
+        dir: PathBuf,
         /// The system's word.
         why: std::io::Error,
     },
@@ -51,148 +60,193 @@ pub enum PluginError {
     },
 }
 
-/// What there is to know of a plugin before it has seen a trace.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Profile {
-    /// Where it comes from.
-    pub file: String,
-    /// Its name; for one that was refused, its file's.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// What it says it does.
-    pub summary: String,
-    /// The digest of its file.
-    pub digest: Option<Digest>,
-    /// The size of its file, in bytes.
-    pub bytes: usize,
-    /// What it would like to see beside errors.
-    pub reads: Vec<String>,
-    /// What it is shown beside errors.
-    pub granted: Vec<&'static str>,
-    /// Whether its instances start from a snapshot taken after `configure`.
-    pub snapshot: bool,
-    /// Who wins a tie: the higher number.
-    pub priority: i32,
-    /// Why it was refused.
-    pub refused: Option<String>,
-}
-
-/// The classifiers of a run, and what was refused.
-#[derive(Default)]
-pub struct Loaded {
-    /// All that sit in the jury: those that were refused too, since they must be seen to abstain.
-    pub classifiers: Vec<Arc<dyn Classifier>>,
-    /// What there is to know of each, in the same order.
-    pub profiles: Vec<Profile>,
-    /// What was refused, for people.
-    pub refused: Vec<PluginError>,
-    /// Names in the settings' grants that no plugin bears.
-    pub granted_to_nobody: Vec<String>,
-}
-
-/// Loads the default classifier and every `*.wasm` of the folder.
-///
-/// # Errors
-/// Where nothing can run: the engine does not start, the folder cannot be read, or the default classifier is broken.
-pub fn load(settings: &Plugins) -> Result<Loaded, PluginError> {
-    let engine = Engine::new(settings)?;
-    let mut loaded = Loaded::default();
-    let mut names = BTreeMap::new();
-    let default = Plugin::load(&engine, settings, DEFAULT_FILE, DEFAULT)?;
-    names.insert(default.identity.name.clone(), DEFAULT_FILE.to_owned());
-    loaded.seat(default);
-    for found in source::list(&settings.dir)? {
-        let file = found.display().to_string();
-        let plugin = source::read(&found, settings.max_file_mib).and_then(|bytes| Plugin::load(&engine, settings, &file, &bytes)).and_then(
-            |plugin| {
-                // Two of one name could not be told apart in an outcome, and one could pass itself off as the other.
-                match names.insert(plugin.identity.name.clone(), file.clone()) {
-                    None => Ok(plugin),
-                    Some(other) => {
-                        Err(refused(&file, format!("is named {} like {other}", plugin.identity.name), "rename one of them, or remove it"))
-                    }
-                }
-            },
-        );
-        match plugin {
-            Ok(plugin) => loaded.seat(plugin),
-            Err(error) => loaded.refuse(&found, error),
-        }
-    }
-    // A grant to nobody is a name misspelt: whoever it was meant for would stay sealed without a word.
-    loaded.granted_to_nobody = settings.grants.keys().filter(|name| !names.contains_key(*name)).cloned().collect();
-    Ok(loaded)
-}
-
-impl Loaded {
-    fn seat(&mut self, plugin: Plugin) {
-        self.profiles.push(plugin.profile.clone());
-        self.classifiers.push(Arc::new(plugin));
-    }
-
-    fn refuse(&mut self, file: &std::path::Path, error: PluginError) {
-        let absent = Absent::new(file, &error);
-        self.profiles.push(Profile {
-            file: file.display().to_string(),
-            name: absent.identity.name.clone(),
-            version: String::new(),
-            summary: String::new(),
-            digest: None,
-            bytes: 0,
-            reads: Vec::new(),
-            granted: Vec::new(),
-            snapshot: false,
-            priority: 0,
-            refused: Some(absent.why.to_string()),
-        });
-        self.classifiers.push(Arc::new(absent));
-        self.refused.push(error);
-    }
-}
-
 fn refused(file: &str, what: impl Into<String>, help: impl Into<String>) -> PluginError {
     PluginError::Refused { file: file.to_owned(), what: what.into(), help: help.into() }
 }
 
+/// What is told while plugins are loaded.
+#[derive(Debug, Clone, Copy)]
+pub enum Loading<'a> {
+    /// This file has to be compiled, which takes a while.
+    Compiling(&'a str),
+    /// It is done.
+    Compiled,
+}
+
+/// What makes plugins of files: the engines, the cache, and the process that compiles.
+pub struct Loader {
+    engine: Engine,
+    cache: Option<Cache>,
+    compiler: Compiler,
+    settings: Plugins,
+    places: Arc<Places>,
+    tell: Box<dyn Fn(Loading<'_>) + Send + Sync>,
+}
+
+/// The classifiers of a run, and what was refused. Of each file there is one entry, the default classifier's first.
+#[derive(Default, Clone)]
+pub struct Loaded {
+    seats: Vec<Seat>,
+    /// Names in the settings' grants and tables of their own that no plugin bears.
+    pub named_in_vain: Vec<String>,
+}
+
+/// What became of one file.
+#[derive(Clone)]
+struct Seat {
+    file: PathBuf,
+    classifier: Arc<dyn Classifier>,
+    profile: Profile,
+    refused: Option<Arc<PluginError>>,
+}
+
+impl Loaded {
+    /// All that sit in the jury: those that were refused too, since they must be seen to abstain.
+    #[must_use]
+    pub fn classifiers(&self) -> Vec<Arc<dyn Classifier>> {
+        self.seats.iter().map(|seat| Arc::clone(&seat.classifier)).collect()
+    }
+
+    /// What there is to know of each, in the same order.
+    #[must_use]
+    pub fn profiles(&self) -> Vec<&Profile> {
+        self.seats.iter().map(|seat| &seat.profile).collect()
+    }
+
+    /// What was refused, for people.
+    pub fn refused(&self) -> impl Iterator<Item = &PluginError> {
+        self.seats.iter().filter_map(|seat| seat.refused.as_deref())
+    }
+
+    /// Names stay unique: two plugins of one name could not be told apart in an outcome, and one could pass itself off as the
+    /// other. The one loaded earlier keeps it.
+    fn unique(&self, file: &Path, plugin: Result<Plugin, PluginError>) -> Result<Plugin, PluginError> {
+        let plugin = plugin?;
+        let taken = |seat: &&Seat| seat.file != file && seat.refused.is_none() && seat.profile.name == plugin.profile.name;
+        match self.seats.iter().find(taken) {
+            None => Ok(plugin),
+            Some(other) => {
+                let what = format!("is named {} like {}", other.profile.name, other.profile.file);
+                Err(refused(&file.display().to_string(), what, "rename one of them, or remove it"))
+            }
+        }
+    }
+
+    fn seat(&mut self, file: PathBuf, plugin: Result<Plugin, PluginError>) {
+        let plugin = self.unique(&file, plugin);
+        self.seats.push(match plugin {
+            Ok(plugin) => Seat { file, profile: plugin.profile.clone(), classifier: Arc::new(plugin), refused: None },
+            Err(error) => {
+                let absent = Absent::new(&file, &error);
+                let profile = Profile::of_refused(&file, &absent.identity.name, &absent.why);
+                Seat { file, profile, classifier: Arc::new(absent), refused: Some(Arc::new(error)) }
+            }
+        });
+    }
+}
+
+impl Loader {
+    /// A loader that tells of what takes long.
+    ///
+    /// # Errors
+    /// The engine does not start.
+    pub fn new(settings: &Plugins, compiler: Compiler, tell: impl Fn(Loading<'_>) + Send + Sync + 'static) -> Result<Self, PluginError> {
+        let (engine, cache) = (Engine::new(settings)?, Cache::new(settings));
+        Ok(Self { engine, cache, compiler, settings: settings.clone(), places: Arc::default(), tell: Box::new(tell) })
+    }
+
+    /// Loads the default classifier and every `*.wasm` of the folder.
+    ///
+    /// # Errors
+    /// Where nothing can run: the folder cannot be read, or the default classifier is broken.
+    pub fn all(&self) -> Result<Loaded, PluginError> {
+        let files = source::list(&self.settings.dir)?;
+        // As many at a time as there are processors; the order of names decides, not who is ready first.
+        let (default, plugins) =
+            rayon::join(|| self.plugin(DEFAULT_FILE, DEFAULT), || files.par_iter().map(|file| self.file(file)).collect::<Vec<_>>());
+        let mut loaded = Loaded::default();
+        loaded.seat(PathBuf::from(DEFAULT_FILE), Ok(default?));
+        files.into_iter().zip(plugins).for_each(|(file, plugin)| loaded.seat(file, plugin));
+        // A grant to nobody is a name misspelt: whoever it was meant for would stay sealed without a word.
+        let named: BTreeMap<_, _> = loaded.seats.iter().map(|seat| (seat.profile.name.as_str(), ())).collect();
+        let names = self.settings.grants.keys().chain(self.settings.own.keys());
+        loaded.named_in_vain = names.filter(|name| !named.contains_key(name.as_str())).cloned().collect();
+        loaded.named_in_vain.dedup();
+        Ok(loaded)
+    }
+
+    /// What there is to know of a file that need not lie in the folder.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn inspect(&self, path: &Path) -> Result<Profile, PluginError> {
+        self.file(path).map(|plugin| plugin.profile)
+    }
+
+    fn file(&self, path: &Path) -> Result<Plugin, PluginError> {
+        let bytes = source::read(path, self.settings.max_file_mib)?;
+        self.plugin(&path.display().to_string(), &bytes)
+    }
+
+    fn plugin(&self, file: &str, bytes: &[u8]) -> Result<Plugin, PluginError> {
+        source::looks_like_component(bytes).map_err(|(what, help)| refused(file, what, help))?;
+        let digest = Digest::of(bytes);
+        // Rule packs and scripts will be handed over here; a component has no settings yet.
+        let configure = "";
+        let key = Key::new(&self.engine, digest, configure);
+        let found = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, &key));
+        let compiled = if found.is_some() { Compiled::Before } else { Compiled::Now };
+        let (component, about) = match found {
+            Some(found) => found,
+            None => self.compile(file, &key, configure, bytes)?,
+        };
+        let name = about.name.as_str();
+        let limits = self.settings.limits(name);
+        let grants = self.settings.grants.get(name).cloned().unwrap_or_default();
+        let priority = self.settings.priority.get(name).copied().unwrap_or(100);
+        let configure = about.no_snapshot.is_some().then(|| configure.to_owned());
+        let sandbox = Sandbox::new(&component, configure, name, limits)
+            .map_err(|e| refused(file, format!("cannot be linked: {e}"), "remove it from the cache, or report this"))?
+            .grant(grants.clone(), &self.places);
+        let identity = Arc::new(Identity { name: name.to_owned(), version: about.version.clone(), digest, priority });
+        let at_start = component.resources_required().and_then(|needs| needs.max_initial_memory_size).map(|pages| pages << 16);
+        let memory = Memory { pooled: self.engine.is_pooled(&component), at_start };
+        let profile = Profile::new(file, &identity, about, &sandbox, &grants, bytes.len(), compiled, memory);
+        Ok(Plugin { identity, profile, sandbox })
+    }
+
+    fn compile(
+        &self,
+        file: &str,
+        key: &Key,
+        configure: &str,
+        bytes: &[u8],
+    ) -> Result<(wasmtime::component::Component, prepare::About), PluginError> {
+        (self.tell)(Loading::Compiling(file));
+        let prepared = self.compiler.prepare(&self.engine, &self.settings, file, configure, bytes);
+        (self.tell)(Loading::Compiled);
+        let prepared = prepared?;
+        // What was kept is mapped from its file: only what is used of it takes memory.
+        let kept = self.cache.as_ref().and_then(|cache| {
+            cache.keep(key, &prepared);
+            cache.find(&self.engine, key)
+        });
+        match kept {
+            Some(kept) => Ok(kept),
+            None => Ok((self.engine.load(&prepared.code).map_err(|e| PluginError::Engine(e.to_string()))?, prepared.about)),
+        }
+    }
+}
+
 /// A classifier that can run.
 struct Plugin {
-    identity: Identity,
+    identity: Arc<Identity>,
     profile: Profile,
     sandbox: Sandbox,
 }
 
-impl Plugin {
-    fn load(engine: &Engine, settings: &Plugins, file: &str, bytes: &[u8]) -> Result<Self, PluginError> {
-        source::looks_like_component(bytes).map_err(|(what, help)| refused(file, what, help))?;
-        let digest = Digest::of(bytes);
-        let mut sandbox = prepare::sandbox(engine, settings, file, digest, bytes)?;
-        let described = sandbox.describe().map_err(|why| refused(file, format!("does not describe itself: {why}"), "ask its author"))?;
-        let (name, version) =
-            check::description(&described).map_err(|why| refused(file, format!("describes itself wrongly: {why}"), "ask its author"))?;
-        let grants = settings.grants.get(&name).cloned().unwrap_or_default();
-        let priority = settings.priority.get(&name).copied().unwrap_or(100);
-        let profile = Profile {
-            file: file.to_owned(),
-            name: name.clone(),
-            version: version.clone(),
-            summary: printable(&described.summary.chars().take(SUMMARY_CHARS).collect::<String>()),
-            digest: Some(digest),
-            bytes: bytes.len(),
-            reads: described.reads.iter().take(8).map(|read| printable(&read.chars().take(32).collect::<String>())).collect(),
-            granted: grants.iter().map(|read| read.as_str()).collect(),
-            snapshot: sandbox.starts_configured(),
-            priority,
-            refused: None,
-        };
-        sandbox.grant(grants);
-        Ok(Self { identity: Identity { name, version, digest, priority }, profile, sandbox })
-    }
-}
-
 impl Classifier for Plugin {
-    fn identity(&self) -> &Identity {
+    fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 
@@ -203,23 +257,24 @@ impl Classifier for Plugin {
 
 /// A plugin that was refused: it abstains from every trace, so that no outcome is without a word of it.
 struct Absent {
-    identity: Identity,
+    identity: Arc<Identity>,
     why: Abstention,
 }
 
 impl Absent {
-    fn new(file: &std::path::Path, error: &PluginError) -> Self {
+    fn new(file: &Path, error: &PluginError) -> Self {
         let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
         let what = match error {
             PluginError::Refused { what, .. } => what.clone(),
             other => other.to_string(),
         };
-        Self { identity: Identity { name, version: String::new(), digest: Digest::of(b""), priority: 0 }, why: Abstention::NotLoaded(what) }
+        let identity = Identity { name, version: String::new(), digest: Digest::of(b""), priority: 0 };
+        Self { identity: Arc::new(identity), why: Abstention::NotLoaded(what) }
     }
 }
 
 impl Classifier for Absent {
-    fn identity(&self) -> &Identity {
+    fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 

@@ -19,6 +19,67 @@ pub enum Format {
     Json,
 }
 
+/// Outcomes made ready to be reported, by whoever made them: on as many threads as there are.
+pub struct Batch {
+    format: Format,
+    text: String,
+    rows: Vec<Outcome>,
+    summary: Summary,
+}
+
+impl Batch {
+    /// An empty batch for a report in this format.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self { format, text: String::new(), rows: Vec::new(), summary: Summary::default() }
+    }
+
+    /// Adds an outcome.
+    pub fn add(&mut self, outcome: Outcome) {
+        self.summary.count(&outcome);
+        match self.format {
+            Format::Json => {
+                self.text.push_str(&serde_json::to_string(&outcome).unwrap_or_default());
+                self.text.push('\n');
+            }
+            Format::Human => self.rows.push(outcome),
+        }
+    }
+}
+
+/// Says on a terminal that something takes a while.
+pub struct Busy(ProgressBar);
+
+impl Busy {
+    /// Silent until something starts.
+    #[must_use]
+    pub fn new() -> Self {
+        let spinner = ProgressBar::new_spinner();
+        spinner.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        Self(spinner)
+    }
+
+    /// Something starts.
+    pub fn start(&self, what: &str) {
+        self.0.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        self.0.set_message(printable(what));
+        self.0.enable_steady_tick(std::time::Duration::from_millis(120));
+    }
+
+    /// It is done.
+    pub fn stop(&self) {
+        self.0.disable_steady_tick();
+        self.0.finish_and_clear();
+        self.0.reset();
+    }
+}
+
+impl Default for Busy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Takes outcomes as they come and writes them in the format asked for.
 pub struct Report {
     format: Format,
@@ -57,6 +118,18 @@ impl Report {
             Format::Json => to_stdout(&serde_json::to_string(&outcome).unwrap_or_default()),
             Format::Human => self.rows.push(outcome),
         }
+    }
+
+    /// Takes a batch; the names of its outcomes, where the table will need them.
+    pub fn batch(&mut self, batch: Batch) -> Vec<String> {
+        if !batch.text.is_empty() {
+            // One write for all of it. What is written is JSON, in which no escape sequence can stand raw.
+            let _ = std::io::stdout().write_all(batch.text.as_bytes());
+        }
+        self.summary.add(batch.summary);
+        let names = batch.rows.iter().map(|row| row.vector.clone()).collect();
+        self.rows.extend(batch.rows);
+        names
     }
 
     /// The counts so far, to add what happens beside the outcomes.

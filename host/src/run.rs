@@ -17,7 +17,7 @@ pub struct Run {
     /// The platform.
     pub api: DebugApi,
     /// The classifiers.
-    pub jury: Jury,
+    pub jury: Arc<Jury>,
     /// Where outcomes are delivered.
     pub outbox: Option<Outbox>,
     /// Where they are logged.

@@ -1,48 +1,184 @@
-//! `tracejury classify`: recorded traces in, outcomes out.
+//! `tracejury classify`: recorded traces in, outcomes out, in the order they came. Traces are read as they arrive and judged on
+//! all processors; what is in memory at once does not grow with their number.
 
-use super::{jury, read, settings};
-use crate::classify::{Asked, judge};
+use super::{court, settings};
+use crate::classify::{Asked, judge_here};
 use crate::cli::ClassifyArgs;
 use crate::debug_api::parse_recorded;
 use crate::exit::{Exit, Failure};
+use crate::jury::Jury;
 use crate::model::Outcome;
-use crate::report::{Report, warn};
-use std::path::PathBuf;
+use crate::report::{Batch, Format, Report, warn};
+use rayon::prelude::*;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// How much is read at a time, in bytes; less where less is there.
+const BLOCK: usize = 128 << 10;
+/// How many blocks are judged side by side.
+const AT_ONCE: usize = 16;
 
 pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
-    let jury = jury(&settings.plugins).await?;
+    let court = court(&settings.plugins).await?;
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
-    let mut report = Report::new(args.common.format, None);
-    let mut names = Vec::new();
-    let mut bad = 0;
-    for file in files {
-        let (place, text) = read(&file)?;
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let recorded = match parse_recorded(line) {
-                Ok(recorded) => recorded,
-                Err(what) => {
-                    bad += 1;
-                    warn(
-                        &format!("{place}:{}: {what}; the line is skipped", number + 1),
-                        "README, section Recorded traces, has the format",
-                    );
-                    continue;
-                }
-            };
-            let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
-            names.push(name.clone());
-            let outcome = Outcome::of(name, recorded.trace.action, recorded.trace.environment);
-            let asked = Asked { input: recorded.input.as_ref(), expect: recorded.expect.as_ref() };
-            report.outcome(judge(&jury, recorded.trace, asked, outcome).await);
+    let format = args.common.format;
+    let jury = std::sync::Arc::clone(&court.jury);
+    let work = tokio::task::spawn_blocking(move || classify(&jury, files, format));
+    work.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("classifying broke off: {e}"), "please report this"))?
+}
+
+fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format) -> Result<Exit, Failure> {
+    let (blocks, read) = sync_channel(AT_ONCE);
+    let reader = std::thread::spawn(move || read_all(&files, &blocks));
+    let mut report = Report::new(format, None);
+    let (mut names, mut bad) = (Vec::new(), 0);
+    let mut done = Vec::new();
+    loop {
+        // What was judged is written while what comes next is judged.
+        let some = some_blocks(&read);
+        let judged = rayon::join(
+            || some.par_iter().map(|block| block.judge(jury, format)).collect::<Vec<_>>(),
+            || std::mem::take(&mut done).into_iter().for_each(|judged: Judged| bad += judged.report(&mut report, &mut names)),
+        );
+        done = judged.0;
+        if done.is_empty() {
+            break;
+        }
+        if some.len() < AT_ONCE {
+            // Nothing more is there yet: whoever waits for an answer gets it now.
+            std::mem::take(&mut done).into_iter().for_each(|judged| bad += judged.report(&mut report, &mut names));
         }
     }
-    let nothing = names.is_empty() && bad == 0;
+    reader.join().map_err(|_| Failure::new(Exit::CouldNotRun, "reading broke off", "please report this"))??;
     report.table(&names);
     let summary = report.finish(&[]);
-    match (nothing, bad) {
+    match (summary.vectors == 0 && bad == 0, bad) {
         (true, _) => Err(Failure::new(Exit::Usage, "there is no trace to classify", "give a file with one recorded trace a line")),
         (false, 0) => Ok(Exit::of(&summary)),
         (false, _) => Ok(Exit::Usage),
+    }
+}
+
+/// Waits for a block, and takes what else is there; none at the end.
+fn some_blocks(read: &Receiver<Block>) -> Vec<Block> {
+    let first = read.recv().ok();
+    first.into_iter().chain(read.try_iter()).take(AT_ONCE).collect()
+}
+
+/// Whole lines of one file, and the number of the first.
+struct Block {
+    place: String,
+    first_line: usize,
+    text: Vec<u8>,
+}
+
+/// What came of a block: outcomes, and what is wrong with lines that are none.
+struct Judged {
+    batch: Batch,
+    wrong: Vec<String>,
+}
+
+impl Block {
+    fn judge(&self, jury: &Jury, format: Format) -> Judged {
+        let mut judged = Judged { batch: Batch::new(format), wrong: Vec::new() };
+        for (i, line) in self.text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
+            match one(jury, line) {
+                Ok(outcome) => judged.batch.add(outcome),
+                Err(what) => judged.wrong.push(format!("{}:{}: {what}; the line is skipped", self.place, self.first_line + i)),
+            }
+        }
+        judged
+    }
+}
+
+impl Judged {
+    /// Reports all; the number of lines that are no trace.
+    fn report(self, report: &mut Report, names: &mut Vec<String>) -> usize {
+        self.wrong.iter().for_each(|what| warn(what, "README, section Recorded traces, has the format"));
+        names.extend(report.batch(self.batch));
+        self.wrong.len()
+    }
+}
+
+fn one(jury: &Jury, line: &[u8]) -> Result<Outcome, String> {
+    let line = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
+    let recorded = parse_recorded(line)?;
+    let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
+    let outcome = Outcome::of(name, recorded.trace.action, recorded.trace.environment);
+    let asked = Asked { input: recorded.input.as_ref(), expect: recorded.expect.as_ref() };
+    Ok(judge_here(jury, &recorded.trace, asked, outcome))
+}
+
+/// Reads files one after the other, in blocks of whole lines.
+fn read_all(files: &[PathBuf], blocks: &SyncSender<Block>) -> Result<(), Failure> {
+    for file in files {
+        let stdin = file == Path::new("-");
+        let place = if stdin { "stdin".to_owned() } else { file.display().to_string() };
+        let opened: std::io::Result<Box<dyn Read>> =
+            if stdin { Ok(Box::new(std::io::stdin())) } else { std::fs::File::open(file).map(|f| Box::new(f) as _) };
+        opened
+            .and_then(|input| read_blocks(&place, input, blocks))
+            .map_err(|e| Failure::new(Exit::Usage, format!("{place}: cannot be read: {e}"), "check the file's name and permissions"))?;
+    }
+    Ok(())
+}
+
+fn read_blocks(place: &str, input: impl Read, blocks: &SyncSender<Block>) -> std::io::Result<()> {
+    let mut input = BufReader::with_capacity(BLOCK, input);
+    let (mut line, mut rest) = (1, Vec::new());
+    loop {
+        let read = input.fill_buf()?;
+        let length = read.len();
+        let whole = read.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let (lines, begun) = read.split_at_checked(if length == 0 { 0 } else { whole }).unwrap_or((read, &[]));
+        if whole > 0 || length == 0 {
+            let mut text = std::mem::take(&mut rest);
+            text.extend_from_slice(lines);
+            let lines = text.iter().filter(|byte| **byte == b'\n').count();
+            // Nobody listens any more only where judging has broken off, which is told there.
+            let told = text.is_empty() || blocks.send(Block { place: place.to_owned(), first_line: line, text }).is_ok();
+            line += lines;
+            if !told || length == 0 {
+                return Ok(());
+            }
+        }
+        rest.extend_from_slice(begun);
+        input.consume(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives what it holds in pieces of this size.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let (now, later) = self.0.split_at(self.1.min(self.0.len()).min(buffer.len()));
+            buffer[..now.len()].copy_from_slice(now);
+            self.0 = later;
+            Ok(now.len())
+        }
+    }
+
+    #[test]
+    fn blocks_hold_whole_lines_and_know_their_numbers() {
+        let text = b"one\n\nthree\nfour without an end";
+        for size in 1..text.len() + 1 {
+            let (send, receive) = sync_channel(64);
+            read_blocks("f", Pieces(text, size), &send).unwrap();
+            drop(send);
+            let mut numbered = Vec::new();
+            for block in receive {
+                for (i, line) in block.text.split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+                    numbered.push((block.first_line + i, String::from_utf8(line.to_vec()).unwrap()));
+                }
+            }
+            assert_eq!(numbered, [(1, "one".into()), (3, "three".into()), (4, "four without an end".into())], "{size}");
+        }
     }
 }

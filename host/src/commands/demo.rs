@@ -45,7 +45,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     }
 
     report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.len(), simulator.url));
-    let run = assemble(&settings).await?;
+    let (run, _court) = assemble(&settings).await?;
     let notes = notes(&settings, &run);
     let summary = drive(run, vectors, args.format, &notes).await?;
     report::to_stderr(&format!(

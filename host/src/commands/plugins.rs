@@ -1,27 +1,75 @@
 //! `tracejury plugin …`: what there is to know of plugins.
 
-use super::{loaded, settings};
-use crate::cli::PluginCommand;
+use super::{loaded, refused, settings};
+use crate::cli::{InspectArgs, PluginCommand};
 use crate::exit::{Exit, Failure};
-use crate::plugin::Profile;
+use crate::plugin::{self, Compiled, Loaded, Profile};
 use crate::report::{self, Format};
+use std::path::Path;
 
 pub(super) async fn execute(command: PluginCommand) -> Result<Exit, Failure> {
-    let PluginCommand::List(common) = command;
-    let profiles = loaded(&settings(&common)?.plugins).await?.profiles;
-    match common.format {
-        Format::Json => profiles.iter().for_each(|p| report::to_stdout(&serde_json::to_string(p).unwrap_or_default())),
-        Format::Human => {
-            let header = ["NAME", "VERSION", "SHA-256", "ASKS FOR", "GRANTED", "FILE", "STATE"];
-            report::to_stdout(&report::plain_table(&header, profiles.iter().map(row)));
+    match command {
+        PluginCommand::List(common) => {
+            let (_, loaded) = loaded(&settings(&common)?.plugins).await?;
+            show(common.format, loaded.profiles(), |profiles| {
+                let header = ["NAME", "VERSION", "SHA-256", "ASKS FOR", "GRANTED", "FILE", "STATE"];
+                report::plain_table(&header, profiles.iter().map(|profile| row(profile)))
+            });
+            // A plugin that was refused has been told of on stderr; listing it is what was asked for.
+            Ok(Exit::AsExpected)
         }
+        PluginCommand::Inspect(args) => inspect(args).await,
     }
-    // A plugin that was refused has been told of on stderr; listing it is what was asked for.
+}
+
+/// The other side of the process that compiles.
+pub(super) async fn compile() -> Result<Exit, Failure> {
+    let served = tokio::task::spawn_blocking(|| plugin::serve_compiler(std::io::stdin(), std::io::stdout())).await;
+    let served = served.map_err(std::io::Error::other).and_then(|served| served);
+    served.map_err(|e| Failure::new(Exit::CouldNotRun, format!("compiling: {e}"), "this command is for tracejury itself"))?;
     Ok(Exit::AsExpected)
 }
 
+async fn inspect(args: InspectArgs) -> Result<Exit, Failure> {
+    let settings = settings(&args.common)?;
+    let (loader, loaded) = loaded(&settings.plugins).await?;
+    let path = Path::new(&args.plugin);
+    let inspected = match find(&loaded, &args.plugin) {
+        Some(profile) => profile.clone(),
+        None if path.is_file() => match loader.inspect(path) {
+            Ok(profile) => profile,
+            Err(error) => {
+                refused(&error, "it cannot be used");
+                return Ok(Exit::CouldNotRun);
+            }
+        },
+        None => {
+            let what = format!("{}: no plugin has this name, and no file", args.plugin);
+            return Err(Failure::new(Exit::Usage, what, "`tracejury plugin list` shows what is there"));
+        }
+    };
+    show(args.common.format, vec![&inspected], |_| report::plain_table(&["", ""], lines(&inspected).into_iter()));
+    Ok(if inspected.refused.is_some() { Exit::CouldNotRun } else { Exit::AsExpected })
+}
+
+/// A plugin by its name, its file or its file's name.
+fn find<'a>(loaded: &'a Loaded, wanted: &str) -> Option<&'a Profile> {
+    let profiles = loaded.profiles();
+    let named = |profile: &&&Profile| {
+        let file = Path::new(&profile.file);
+        profile.name == wanted || file == Path::new(wanted) || file.file_name().is_some_and(|name| name == wanted)
+    };
+    profiles.iter().find(named).copied()
+}
+
+fn show(format: Format, profiles: Vec<&Profile>, human: impl FnOnce(&[&Profile]) -> String) {
+    match format {
+        Format::Json => profiles.iter().for_each(|p| report::to_stdout(&serde_json::to_string(p).unwrap_or_default())),
+        Format::Human => report::to_stdout(&human(&profiles)),
+    }
+}
+
 fn row(profile: &Profile) -> Vec<String> {
-    let or_none = |words: String| if words.is_empty() { "–".to_owned() } else { words };
     let digest = profile.digest.map_or_else(String::new, |d| d.hex().chars().take(12).collect());
     let start = if profile.snapshot { "starts from a snapshot" } else { "configured each time" };
     vec![
@@ -33,4 +81,53 @@ fn row(profile: &Profile) -> Vec<String> {
         profile.file.clone(),
         profile.refused.clone().unwrap_or_else(|| start.to_owned()),
     ]
+}
+
+fn or_none(words: String) -> String {
+    if words.is_empty() { "–".to_owned() } else { words }
+}
+
+/// All there is to know of a plugin, as name and value.
+fn lines(profile: &Profile) -> Vec<Vec<String>> {
+    let start = match (&profile.no_snapshot, profile.isolation) {
+        (None, "warm") => "warm instances, made from a snapshot taken after `configure`".to_owned(),
+        (None, _) => "a fresh instance per trace, made from a snapshot taken after `configure`".to_owned(),
+        (Some(why), "warm") => format!("warm instances, each configured once: no snapshot, since {why}"),
+        (Some(why), _) => format!("a fresh instance per trace, configured each time: no snapshot, since {why}"),
+    };
+    let place = if profile.pooled { "from the pool" } else { "made on demand, since it does not fit into the pool" };
+    let compiled = match profile.compiled {
+        Compiled::Before => "before; taken from the cache, nothing of it has run",
+        Compiled::Now => "just now, in a process of its own; kept in the cache",
+        Compiled::Never => "not at all",
+    };
+    let mut lines = vec![
+        ("name", profile.name.clone()),
+        ("version", profile.version.clone()),
+        ("summary", profile.summary.clone()),
+        ("file", profile.file.clone()),
+        ("size", format!("{} bytes", profile.bytes)),
+        ("digest", profile.digest.map_or_else(String::new, |d| d.to_string())),
+        ("world", profile.world.to_owned()),
+        ("imports", or_none(profile.imports.join(" "))),
+        ("exports", or_none(profile.exports.join(" "))),
+        ("answers", or_none(profile.classifications.join(" "))),
+        ("asks for", or_none(profile.reads.join(" "))),
+        ("granted", or_none(profile.granted.join(" "))),
+        ("priority", profile.priority.to_string()),
+        ("runs as", start),
+        ("memory", format!("{} KiB at the start, {place}", profile.memory_bytes.unwrap_or_default() >> 10)),
+        ("compiled", compiled.to_owned()),
+    ];
+    if let Some(why) = &profile.refused {
+        lines.retain(|(name, _)| ["name", "file"].contains(name));
+        lines.push(("refused", why.clone()));
+    }
+    let limits = profile.limits.as_ref().and_then(|limits| serde_json::to_value(limits).ok());
+    let limits = limits.as_ref().and_then(|limits| limits.as_object()).into_iter().flatten();
+    lines
+        .into_iter()
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .chain(limits.map(|(name, value)| vec![name.clone(), value.to_string()]))
+        .collect()
 }

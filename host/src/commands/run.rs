@@ -1,6 +1,6 @@
 //! `tracejury run`: the main job.
 
-use super::{jury, read, settings};
+use super::{Court, court, read, settings};
 use crate::audit::AuditLog;
 use crate::cli::RunArgs;
 use crate::config::Settings;
@@ -24,7 +24,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
     if !args.allow_prod {
         refuse_prod(&vectors)?;
     }
-    let run = assemble(&settings).await?;
+    let (run, _court) = assemble(&settings).await?;
     let notes = notes(&settings, &run);
     let summary = drive(run, vectors, args.common.format, &notes).await?;
     Ok(Exit::of(&summary))
@@ -62,18 +62,16 @@ fn refuse_prod(vectors: &[Vector]) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, what, "add --allow-prod if you mean it"))
 }
 
-pub(super) async fn assemble(settings: &Settings) -> Result<Run, Failure> {
+/// All that a run needs, and what must live as long as it goes on.
+pub(super) async fn assemble(settings: &Settings) -> Result<(Run, Court), Failure> {
     let audit = match settings.audit.path.as_os_str().is_empty() {
         true => None,
         false => Some(AuditLog::open(&settings.audit.path, settings.audit.retention_days)?),
     };
-    Ok(Run {
-        api: DebugApi::new(&settings.api)?,
-        outbox: Outbox::new(&settings.webhook)?,
-        jury: jury(&settings.plugins).await?,
-        audit,
-        concurrency: settings.api.concurrency.get(),
-    })
+    let (api, outbox) = (DebugApi::new(&settings.api)?, Outbox::new(&settings.webhook)?);
+    let court = court(&settings.plugins).await?;
+    let run = Run { api, outbox, jury: Arc::clone(&court.jury), audit, concurrency: settings.api.concurrency.get() };
+    Ok((run, court))
 }
 
 /// Where things went, as the last lines of the report will say.

@@ -1,9 +1,10 @@
 //! One classifier's opinion, checked: nothing that a classifier says gets further without passing these constructors.
 
-use super::Malformed;
+use super::{Digest, Malformed};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why an execution failed, as an UPPER_SNAKE name of at most 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -119,15 +120,24 @@ pub struct Verdict {
     pub evidence: Vec<Excerpt>,
 }
 
+/// Who a classifier is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Its version; empty where it could not say.
+    pub version: String,
+    /// The digest of its file.
+    pub digest: Digest,
+    /// The higher number wins a tie.
+    pub priority: i32,
+}
+
 /// A verdict and whose it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opinion {
-    /// The classifier's name.
-    pub classifier: String,
-    /// Index of the classifier in the jury.
-    pub juror: usize,
-    /// The higher number wins a tie.
-    pub priority: i32,
+    /// Whose it is.
+    pub classifier: Arc<Identity>,
     /// What it says.
     pub verdict: Verdict,
 }
@@ -153,6 +163,18 @@ pub enum Abstention {
     /// It asked for more memory than it may have, in bytes.
     #[error("wanted more than {} MiB of memory", .0 >> 20)]
     Memory(usize),
+    /// It asked for more table elements than it may have.
+    #[error("wanted more than {0} table elements")]
+    TableElements(usize),
+    /// It is made of more core instances, memories or tables than it may be.
+    #[error("wanted more than {0} core instances, memories or tables")]
+    Parts(usize),
+    /// It went deeper than its stack, in bytes.
+    #[error("used more than {} KiB of stack", .0 >> 10)]
+    Stack(usize),
+    /// It answered with more than is read, in bytes.
+    #[error("answered with more than {} KiB", .0 >> 10)]
+    Answer(usize),
     /// It crashed.
     #[error("trapped: {0}")]
     Trapped(String),
@@ -168,7 +190,7 @@ impl Abstention {
     /// Whether the classifier failed, as against having nothing to say or being kept from speaking.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Deadline(_) | Self::Memory(_) | Self::Trapped(_) | Self::Invalid(_))
+        !matches!(self, Self::NoOpinion | Self::NoTrace | Self::Declined(_) | Self::NotLoaded(_) | Self::BreakerOpen(_))
     }
 }
 

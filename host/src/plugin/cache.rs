@@ -1,71 +1,140 @@
-//! Compiled components kept on disk, private to the user: compiling takes a second, loading back a few milliseconds. Any
-//! failure here is a miss; the cache can be deleted at any time.
+//! Components made ready, kept on disk, private to the user: making one ready takes a second, loading it back a millisecond. Any
+//! failure here is a miss; the cache can be deleted at any time, and used by several processes at once.
 
 use super::engine::Engine;
+use super::prepare::{About, Prepared};
+use crate::config::Plugins;
 use crate::model::Digest;
 use std::hash::{Hash as _, Hasher};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 use wasmtime::component::Component;
 
-/// What is kept of a component: its code as it stands, or as it is after `configure`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Instances have to be configured.
-    Plain,
-    /// Instances start configured.
-    Snapshot,
+/// The end of an entry: behind the code stand what is known about it as JSON, then lengths and checksum of both, in this many
+/// bytes, then [`MAGIC`]. The code comes first and as it is, so that it can be mapped into memory rather than copied.
+const TRAILER: usize = 16;
+const MAGIC: &[u8; 8] = b"tjcache1";
+
+/// The folder, and how much may lie in it.
+#[derive(Debug, Clone)]
+pub(super) struct Cache {
+    dir: PathBuf,
+    most: u64,
 }
 
-/// The component that was made of the file with `digest`, where it is kept, and its kind.
-pub(super) fn find(engine: &Engine, digest: Digest) -> Option<(Component, Kind)> {
-    let dir = engine.cache.as_ref()?;
-    [Kind::Snapshot, Kind::Plain].into_iter().find_map(|kind| Some((load(engine, &dir.join(entry_name(engine, digest, kind)))?, kind)))
-}
+/// What a component is made ready from: the same key, the same code.
+#[derive(Debug, Clone)]
+pub(super) struct Key(String);
 
-/// Keeps a component; where that fails the next start compiles again.
-pub(super) fn keep(engine: &Engine, digest: Digest, kind: Kind, component: &Component) {
-    if let (Some(dir), Ok(code)) = (&engine.cache, component.serialize())
-        && let Err(why) = store(&dir.join(entry_name(engine, digest, kind)), &code)
-    {
-        tracing::debug!("compiled code is not kept: {why}");
+impl Key {
+    /// Of a file with this digest, handed this to `configure`, for this engine: another wasm, other settings, another wasmtime or
+    /// other settings of it never meet.
+    pub(super) fn new(engine: &Engine, wasm: Digest, configure: &str) -> Self {
+        let mut hasher = Sha(Vec::new());
+        engine.compatibility().hash(&mut hasher);
+        let short = |digest: Digest| digest.hex().chars().take(16).collect::<String>();
+        Self(format!("{}-{}-{}.cwasm", wasm.hex(), short(Digest::of(configure.as_bytes())), short(Digest::of(&hasher.0))))
     }
 }
 
-/// Named by what the code was made from and for whom: another wasm, another wasmtime or other settings of it never meet.
-fn entry_name(engine: &Engine, digest: Digest, kind: Kind) -> String {
-    let mut hasher = Sha(Vec::new());
-    engine.wasm.precompile_compatibility_hash().hash(&mut hasher);
-    let engine_hash: String = Digest::of(&hasher.0).hex().chars().take(16).collect();
-    let kind = if kind == Kind::Snapshot { "snapshot" } else { "plain" };
-    format!("{}-{kind}-{engine_hash}.cwasm", digest.hex())
+impl Cache {
+    /// The cache of the settings; none where the user has no folder for it.
+    pub(super) fn new(settings: &Plugins) -> Option<Self> {
+        use etcetera::BaseStrategy as _;
+        let dir = match settings.cache_dir.as_os_str().is_empty() {
+            true => etcetera::choose_base_strategy().ok()?.cache_dir().join("tracejury"),
+            false => settings.cache_dir.clone(),
+        };
+        Some(Self { dir, most: settings.cache_max_mib.mib() as u64 })
+    }
+
+    /// A component that was made ready before, and what is known about it.
+    pub(super) fn find(&self, engine: &Engine, key: &Key) -> Option<(Component, About)> {
+        let entry = self.dir.join(&key.0);
+        let about = read(&entry)?;
+        // SAFETY: the file holds what was compiled, and stays as it is: it lies in a folder only
+        // this user can write, under a name made of the digest of its source and of the engine, with its checksum; entries are
+        // replaced by renaming and never written to. Whoever can forge that runs as this user already.
+        #[allow(unsafe_code)]
+        let component = unsafe { engine.load_file(&entry) }.ok()?;
+        // Says that it was used; where that cannot be written it only goes sooner.
+        let _ = std::fs::File::options().append(true).open(&entry).and_then(|file| file.set_modified(SystemTime::now()));
+        Some((component, about))
+    }
+
+    /// Keeps what was made ready, and lets go of what was not used for longest. Where that fails the next start does it again.
+    pub(super) fn keep(&self, key: &Key, prepared: &Prepared) {
+        if let Err(why) = self.store(key, prepared).and_then(|()| self.shrink(key)) {
+            tracing::debug!("compiled code is not kept: {why}");
+        }
+    }
+
+    fn store(&self, key: &Key, prepared: &Prepared) -> std::io::Result<()> {
+        create_private(&self.dir)?;
+        let about = serde_json::to_vec(&prepared.about)?;
+        let length = u32::try_from(about.len()).map_err(std::io::Error::other)?;
+        // A temporary name, then a rename: whoever reads at the same time sees the whole entry or none.
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        file.write_all(&prepared.code)?;
+        file.write_all(&about)?;
+        file.write_all(&length.to_le_bytes())?;
+        file.write_all(&checksum(&prepared.code, &about).to_le_bytes())?;
+        file.write_all(MAGIC)?;
+        file.as_file().sync_all()?;
+        file.persist(self.dir.join(&key.0))?;
+        Ok(())
+    }
+
+    /// Removes the entries that were not used for longest until the rest fits. The newest stays even where it alone is too large.
+    fn shrink(&self, newest: &Key) -> std::io::Result<()> {
+        let entries = std::fs::read_dir(&self.dir)?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "cwasm"));
+        let mut entries: Vec<_> =
+            entries.filter_map(|entry| entry.metadata().ok().map(|m| (m.modified().ok(), m.len(), entry.path()))).collect();
+        entries.sort();
+        let mut total: u64 = entries.iter().map(|(_, length, _)| length).sum();
+        for (_, length, path) in entries {
+            if total <= self.most {
+                break;
+            }
+            // Another process may have removed it already; whoever has it mapped keeps it until it is done.
+            if !path.ends_with(&newest.0) && std::fs::remove_file(path).is_ok() {
+                total -= length;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn load(engine: &Engine, entry: &Path) -> Option<Component> {
-    let code = std::fs::read(entry).ok()?;
-    // Behind the code stands its own digest: a file cut off or overwritten in part is a miss.
-    let (code, digest) = code.split_at_checked(code.len().checked_sub(64)?)?;
-    if !is_private(entry) || Digest::of(code).hex().as_bytes() != digest {
+/// What is known about the code of an entry, if the entry is whole and nobody else could have written it.
+fn read(entry: &Path) -> Option<About> {
+    if !is_private(entry) {
         return None;
     }
-    // SAFETY: wasmtime asks that the bytes come from `Component::serialize`. They lie in a folder only this user can write,
-    // under a name made of the digest of their source and of the engine, and carry their own digest. Whoever can forge that
-    // runs as this user already.
-    #[allow(unsafe_code)]
-    unsafe { Component::deserialize(&engine.wasm, code) }.ok()
+    let mut file = std::fs::File::open(entry).ok()?;
+    let mut bytes = Vec::with_capacity(usize::try_from(file.seek(std::io::SeekFrom::End(0)).ok()?).ok()?);
+    file.rewind().ok()?;
+    file.read_to_end(&mut bytes).ok()?;
+    let (rest, trailer) = bytes.split_last_chunk::<TRAILER>()?;
+    let (numbers, magic) = trailer.split_first_chunk::<8>()?;
+    let (length, sum) = numbers.split_first_chunk::<4>()?;
+    let sum: [u8; 4] = sum.try_into().ok()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (code, about) = rest.split_at_checked(rest.len().checked_sub(length)?)?;
+    if magic != MAGIC.as_slice() || sum != checksum(code, about).to_le_bytes() {
+        return None;
+    }
+    serde_json::from_slice(about).ok()
 }
 
-fn store(entry: &Path, code: &[u8]) -> std::io::Result<()> {
-    let dir = entry.parent().map_or_else(PathBuf::new, Path::to_owned);
-    create_private(&dir)?;
-    // A temporary name, then a rename: whoever reads at the same time sees the whole entry or none.
-    let mut file = tempfile::NamedTempFile::new_in(&dir)?;
-    file.write_all(code)?;
-    file.write_all(Digest::of(code).hex().as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(entry)?;
-    Ok(())
+/// Against damage, not against forgery: a file cut off or overwritten in part is a miss. A digest would take ten times as long,
+/// which is the greater part of a start with many plugins.
+fn checksum(code: &[u8], about: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(code);
+    hasher.update(about);
+    hasher.finalize()
 }
 
 #[cfg(unix)]
@@ -112,32 +181,65 @@ impl Hasher for Sha {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Plugins;
 
-    fn engine(dir: &Path) -> Engine {
-        Engine::new(&Plugins { cache_dir: dir.to_owned(), ..Plugins::default() }).unwrap()
+    struct Kept {
+        engine: Engine,
+        cache: Cache,
+        key: Key,
+        entry: PathBuf,
     }
 
-    /// An engine with one component kept, and where.
-    fn kept(dir: &Path) -> (Engine, Digest, PathBuf) {
-        let engine = engine(dir);
-        let wasm = wat::parse_str("(component)").unwrap();
-        let digest = Digest::of(&wasm);
-        keep(&engine, digest, Kind::Plain, &Component::from_binary(&engine.wasm, &wasm).unwrap());
-        let entry = dir.join(entry_name(&engine, digest, Kind::Plain));
-        (engine, digest, entry)
+    impl Kept {
+        /// A cache with one component in it.
+        fn new(dir: &Path) -> Self {
+            let cache = Cache { dir: dir.to_owned(), most: 1 << 30 };
+            let engine = Engine::new(&crate::config::load(None, |_| None).unwrap().plugins).unwrap();
+            let key = Key::new(&engine, Digest::of(b"it"), "");
+            cache.keep(&key, &prepared(&engine));
+            Self { entry: dir.join(&key.0), engine, cache, key }
+        }
+
+        fn found(&self) -> bool {
+            self.cache.find(&self.engine, &self.key).is_some()
+        }
+    }
+
+    fn prepared(engine: &Engine) -> Prepared {
+        let about = About {
+            name: "n".into(),
+            version: "1".into(),
+            summary: String::new(),
+            reads: vec![],
+            classifications: vec![],
+            imports: vec![],
+            exports: vec![],
+            no_snapshot: None,
+        };
+        Prepared { about, code: engine.compile(&wat::parse_str("(component)").unwrap()).unwrap() }
     }
 
     #[test]
-    fn a_damaged_entry_is_a_miss() {
+    fn a_damaged_or_foreign_entry_is_a_miss() {
         let dir = tempfile::tempdir().unwrap();
-        let (engine, digest, entry) = kept(&dir.path().join("c"));
-        assert_eq!(find(&engine, digest).map(|(_, kind)| kind), Some(Kind::Plain));
-        assert!(find(&engine, Digest::of(b"another")).is_none());
-        let good = std::fs::read(&entry).unwrap();
-        for bad in [&good[..good.len() / 2], &[], b"x", &[&good[..70], b"!", &good[71..]].concat()] {
-            std::fs::write(&entry, bad).unwrap();
-            assert!(find(&engine, digest).is_none());
+        let kept = Kept::new(&dir.path().join("c"));
+        assert!(kept.found());
+        let good = std::fs::read(&kept.entry).unwrap();
+        let flipped = [&good[..70], b"!", &good[71..]].concat();
+        let another = [&good[..good.len() - 8], b"otherone"].concat();
+        for bad in [&good[..good.len() / 2], &good[1..], &[], b"x", &[0; 64], &flipped, &another] {
+            std::fs::write(&kept.entry, bad).unwrap();
+            assert!(!kept.found());
+        }
+        kept.cache.keep(&kept.key, &prepared(&kept.engine));
+        assert!(kept.found());
+    }
+
+    #[test]
+    fn other_settings_and_other_wasm_are_other_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let Kept { engine, cache, .. } = Kept::new(&dir.path().join("c"));
+        for key in [Key::new(&engine, Digest::of(b"other"), ""), Key::new(&engine, Digest::of(b"it"), "settings")] {
+            assert!(cache.find(&engine, &key).is_none());
         }
     }
 
@@ -146,9 +248,10 @@ mod tests {
     fn an_entry_others_can_write_is_a_miss() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        let (engine, digest, entry) = kept(&dir.path().join("c"));
-        std::fs::set_permissions(&entry, std::fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(find(&engine, digest).is_none());
+        let kept = Kept::new(&dir.path().join("c"));
+        assert_eq!(std::fs::metadata(&kept.cache.dir).unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::set_permissions(&kept.entry, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(!kept.found());
     }
 
     #[test]
@@ -156,7 +259,43 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let (engine, digest, _) = kept(&file);
-        assert!(find(&engine, digest).is_none());
+        assert!(!Kept::new(&file).found());
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let Kept { engine, mut cache, key: first, entry } = Kept::new(&dir.path().join("c"));
+        let keys = ["a", "b", "c"].map(|name| Key::new(&engine, Digest::of(name.as_bytes()), ""));
+        let long_ago = |name: &Key, days: u64| {
+            let then = SystemTime::now() - std::time::Duration::from_secs(days * 86_400);
+            std::fs::File::options().append(true).open(cache.dir.join(&name.0)).unwrap().set_modified(then).unwrap();
+        };
+        keys.iter().take(2).for_each(|key| cache.keep(key, &prepared(&engine)));
+        for (key, days) in [(&first, 3), (&keys[0], 2), (&keys[1], 1)] {
+            long_ago(key, days);
+        }
+        // Used just now, the first is the last to go.
+        assert!(cache.find(&engine, &first).is_some());
+        cache.most = std::fs::metadata(entry).unwrap().len() * 5 / 2;
+        cache.keep(&keys[2], &prepared(&engine));
+        let there = [&first, &keys[0], &keys[1], &keys[2]].map(|key| cache.find(&engine, key).is_some());
+        assert_eq!(there, [true, false, false, true]);
+    }
+
+    #[test]
+    fn many_at_once_disturb_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let Kept { engine, cache, key, .. } = Kept::new(&dir.path().join("c"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        cache.keep(&key, &prepared(&engine));
+                        assert!(cache.find(&engine, &key).is_some());
+                    }
+                });
+            }
+        });
     }
 }

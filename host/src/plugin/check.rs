@@ -1,20 +1,11 @@
 //! What a classifier answers, checked before anyone believes it: ranges, names, lengths, and that its evidence exists.
 
 use super::bindings::wit;
-use crate::config::{Grants, Read};
+use crate::config::{Grants, Limits, Read};
 use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict, printable};
 
 /// The longest name or version.
 const NAME_BYTES: usize = 64;
-
-/// How much a classifier may say.
-#[derive(Debug, Clone)]
-pub(super) struct Room {
-    pub(super) verdicts: usize,
-    pub(super) text_bytes: usize,
-    /// What it was granted to see, and so may point at.
-    pub(super) grants: Grants,
-}
 
 /// Name and version of a classifier, as they may be shown.
 pub(super) fn description(described: &wit::Description) -> Result<(String, String), String> {
@@ -29,14 +20,14 @@ pub(super) fn description(described: &wit::Description) -> Result<(String, Strin
 }
 
 /// All verdicts of one answer, or what is wrong with the first that no verdict may be.
-pub(super) fn verdicts(answer: Vec<wit::Verdict>, trace: &Trace, room: &Room) -> Result<Vec<Verdict>, Abstention> {
-    if answer.len() > room.verdicts {
-        return Err(Abstention::Invalid(format!("{} verdicts, more than {}", answer.len(), room.verdicts)));
+pub(super) fn verdicts(answer: Vec<wit::Verdict>, trace: &Trace, limits: &Limits, grants: &Grants) -> Result<Vec<Verdict>, Abstention> {
+    if answer.len() > limits.verdicts {
+        return Err(Abstention::Invalid(format!("{} verdicts, more than {}", answer.len(), limits.verdicts)));
     }
-    answer.into_iter().map(|v| verdict(v, trace, room).map_err(Abstention::Invalid)).collect()
+    answer.into_iter().map(|v| verdict(v, trace, limits, grants).map_err(Abstention::Invalid)).collect()
 }
 
-fn verdict(said: wit::Verdict, trace: &Trace, room: &Room) -> Result<Verdict, String> {
+fn verdict(said: wit::Verdict, trace: &Trace, limits: &Limits, grants: &Grants) -> Result<Verdict, String> {
     let failing_step = said.failing_step.map(|i| i as usize);
     if let Some(i) = failing_step.filter(|i| *i >= trace.steps.len()) {
         return Err(format!("failing-step: {i} of {} steps", trace.steps.len()));
@@ -45,11 +36,11 @@ fn verdict(said: wit::Verdict, trace: &Trace, room: &Room) -> Result<Verdict, St
         return Err(format!("reason: {} is not kebab-case", printable(&reason.chars().take(40).collect::<String>())));
     }
     let texts = [Some(&said.explanation), said.rule.as_ref()];
-    if let Some(long) = texts.into_iter().flatten().find(|t| t.len() > room.text_bytes) {
-        return Err(format!("a text of {} bytes, more than {}", long.len(), room.text_bytes));
+    if let Some(long) = texts.into_iter().flatten().find(|t| t.len() > limits.text_bytes) {
+        return Err(format!("a text of {} bytes, more than {}", long.len(), limits.text_bytes));
     }
-    if said.evidence.len() > room.verdicts {
-        return Err(format!("{} pieces of evidence, more than {}", said.evidence.len(), room.verdicts));
+    if said.evidence.len() > limits.verdicts {
+        return Err(format!("{} pieces of evidence, more than {}", said.evidence.len(), limits.verdicts));
     }
     Ok(Verdict {
         classification: said.classification.parse().map_err(|e| format!("classification: {e}"))?,
@@ -58,7 +49,7 @@ fn verdict(said: wit::Verdict, trace: &Trace, room: &Room) -> Result<Verdict, St
         rule: said.rule.as_deref().map(printable),
         failing_step,
         explanation: printable(&said.explanation),
-        evidence: said.evidence.into_iter().map(|e| excerpt(e, trace, &room.grants)).collect::<Result<_, _>>()?,
+        evidence: said.evidence.into_iter().map(|e| excerpt(e, trace, grants)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -83,6 +74,7 @@ fn kebab(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Plugins;
     use crate::model::{Environment, Fault, Status, Step};
     use proptest::prelude::*;
 
@@ -112,7 +104,10 @@ mod tests {
         }
     }
 
-    const ROOM: Room = Room { verdicts: 2, text_bytes: 100, grants: Grants::new() };
+    fn checked(said: Vec<wit::Verdict>) -> Result<Vec<Verdict>, Abstention> {
+        let limits = Limits { verdicts: 2, text_bytes: 100, ..Plugins::default().limits("") };
+        verdicts(said, &trace(), &limits, &Grants::new())
+    }
 
     #[test]
     fn what_was_withheld_cannot_be_pointed_at() {
@@ -126,12 +121,12 @@ mod tests {
     fn wrong(change: impl FnOnce(&mut wit::Verdict)) -> String {
         let mut said = said();
         change(&mut said);
-        verdicts(vec![said], &trace(), &ROOM).unwrap_err().to_string()
+        checked(vec![said]).unwrap_err().to_string()
     }
 
     #[test]
     fn a_good_verdict_passes_cleaned() {
-        let verdict = verdicts(vec![said()], &trace(), &ROOM).unwrap().remove(0);
+        let verdict = checked(vec![said()]).unwrap().remove(0);
         assert_eq!((verdict.evidence[0].start, verdict.evidence[0].end), (7, 19));
         assert_eq!(verdict.explanation, "why [31m ");
     }
@@ -149,10 +144,7 @@ mod tests {
         assert_eq!(wrong(|v| v.explanation = "x".repeat(101)), "invalid answer: a text of 101 bytes, more than 100");
         assert_eq!(wrong(|v| v.evidence[0].end = 99), "invalid answer: evidence: steps[0].error.message[7..99] does not exist");
         assert_eq!(wrong(|v| v.evidence[0].start = 3), "invalid answer: evidence: steps[0].error.message[3..19] does not exist");
-        assert_eq!(
-            verdicts(vec![said(), said(), said()], &trace(), &ROOM).unwrap_err().to_string(),
-            "invalid answer: 3 verdicts, more than 2"
-        );
+        assert_eq!(checked(vec![said(), said(), said()]).unwrap_err().to_string(), "invalid answer: 3 verdicts, more than 2");
     }
 
     proptest! {

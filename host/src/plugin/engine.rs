@@ -1,32 +1,127 @@
-//! The wasmtime engine of this process and the clock that stops what runs too long. It knows nothing of classifiers.
+//! The wasmtime engines of this process and the clock that stops what runs too long. It knows nothing of classifiers.
 
 use super::PluginError;
 use crate::config::Plugins;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
+use wasmtime::component::Component;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often the clock strikes: the grain of every deadline.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The most stack a guest may use. wasmtime's own default, stated since it is a limit that users meet.
-const STACK_BYTES: usize = 512 << 10;
+/// How many instances may live at once, warm ones included. A place costs address space only, until it is used.
+const PLACES: u32 = 512;
 
-/// The engine, its clock and where its compiled code is kept.
+/// How many of those places may be taken by warm instances that wait for their next call; the rest is for calls.
+pub(super) const WARM_PLACES: usize = 384;
+
+/// How much of the memory that a call has written to stays with its place, in bytes: it is put back to its first state by copying,
+/// where it would otherwise be given back to the kernel and fetched again, page by page.
+const MEMORY_KEPT: usize = 1 << 20;
+const TABLE_KEPT: usize = 64 << 10;
+
+/// The engines. Code compiled by one runs in the other.
 pub(super) struct Engine {
-    pub(super) wasm: wasmtime::Engine,
-    pub(super) cache: Option<PathBuf>,
+    /// Instances live in places made ready beforehand: quick, but a component must fit into a place.
+    pooled: wasmtime::Engine,
+    /// For components that do not fit: instances get their memory when they are made. Started when first needed.
+    roomy: OnceLock<wasmtime::Engine>,
+    config: Config,
 }
 
 impl Engine {
+    /// The engines for these settings.
     pub(super) fn new(settings: &Plugins) -> Result<Self, PluginError> {
-        let mut config = wasmtime::Config::new();
-        config.wasm_component_model(true).epoch_interruption(true).max_wasm_stack(STACK_BYTES);
+        let mut config = Config::new();
+        config.wasm_component_model(true).epoch_interruption(true).max_wasm_stack(settings.stack_kib.kib());
         // Costs half a microsecond a call, and no classifier waits for anything.
         config.concurrency_support(false);
-        let wasm = wasmtime::Engine::new(&config).map_err(|e| PluginError::Engine(e.to_string()))?;
-        start_clock(&wasm)?;
-        Ok(Self { wasm, cache: cache_dir(settings) })
+        config.async_stack_size(settings.stack_kib.kib().saturating_add(1 << 20));
+        let mut pooled = config.clone();
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(places(settings)));
+        // Where so much address space is not to be had, everything runs with memory made on demand.
+        let pooled = wasmtime::Engine::new(&pooled).or_else(|_| wasmtime::Engine::new(&config)).map_err(failed)?;
+        start_clock(&pooled)?;
+        Ok(Self { pooled, roomy: OnceLock::new(), config })
     }
+
+    /// Compiles a component to code that [`Engine::load`] takes.
+    pub(super) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.pooled.precompile_component(bytes)
+    }
+
+    /// What code depends on beside the component: other code cannot be loaded.
+    pub(super) fn compatibility(&self) -> impl std::hash::Hash {
+        self.pooled.precompile_compatibility_hash()
+    }
+
+    /// Makes a component of code that this program compiled, in the engine that it fits.
+    pub(super) fn load(&self, code: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: wasmtime asks that the bytes come from its own compiler. They were made by `compile`, in this process or in one
+        // of the same program that handed them over a pipe.
+        #[allow(unsafe_code)]
+        self.fit(|engine| unsafe { Component::deserialize(engine, code) })
+    }
+
+    /// As [`Engine::load`], of a file whose beginning is such code: it is mapped, so that only what is used of it takes memory.
+    ///
+    /// # Safety
+    /// The file holds what `compile` gave, and nobody writes to it.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn load_file(&self, file: &Path) -> wasmtime::Result<Component> {
+        // SAFETY: as the caller promises.
+        self.fit(|engine| unsafe { Component::deserialize_file(engine, file) })
+    }
+
+    /// Makes a component by `load`, in the engine that it fits.
+    fn fit(&self, load: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Component>) -> wasmtime::Result<Component> {
+        // Asking whether it fits is loading it: the allocator looks at each module. An error that is not about room comes again.
+        load(&self.pooled).or_else(|_| load(self.roomy()?))
+    }
+
+    /// Whether a component lives in places made ready beforehand.
+    pub(super) fn is_pooled(&self, component: &Component) -> bool {
+        wasmtime::Engine::same(component.engine(), &self.pooled)
+    }
+
+    fn roomy(&self) -> wasmtime::Result<&wasmtime::Engine> {
+        if let Some(engine) = self.roomy.get() {
+            return Ok(engine);
+        }
+        let engine = wasmtime::Engine::new(&self.config)?;
+        // Of two threads that get here at once one engine is used and the other dropped, with its clock.
+        let engine = self.roomy.get_or_init(|| engine);
+        start_clock(engine).map_err(wasmtime::Error::new)?;
+        Ok(engine)
+    }
+}
+
+/// The places for instances: as large as any component may be, which costs address space only.
+fn places(settings: &Plugins) -> PoolingAllocationConfig {
+    let limits = settings.load_limits();
+    let parts = u32::try_from(limits.instances).unwrap_or(u32::MAX).min(PLACES);
+    let mut places = PoolingAllocationConfig::default();
+    places
+        .total_component_instances(PLACES)
+        .total_core_instances(PLACES * 4)
+        .total_memories(PLACES)
+        .total_tables(PLACES * 2)
+        .total_stacks(0)
+        .max_core_instances_per_component(parts)
+        .max_memories_per_component(parts)
+        .max_tables_per_component(parts)
+        .max_tables_per_module(parts)
+        .max_memories_per_module(parts)
+        .table_elements(limits.table_elements)
+        .max_component_instance_size(2 << 20)
+        .max_core_instance_size(1 << 20)
+        .linear_memory_keep_resident(MEMORY_KEPT)
+        .table_keep_resident(TABLE_KEPT)
+        // Linux 6.7 and later tell which pages were written to; without that the first MEMORY_KEPT bytes are copied back.
+        .pagemap_scan(Enabled::Auto);
+    places
 }
 
 /// One thread strikes for all instances, until the engine is gone.
@@ -47,11 +142,7 @@ pub(super) fn ticks(span: Duration) -> u64 {
     u64::try_from(span.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-fn cache_dir(settings: &Plugins) -> Option<PathBuf> {
-    use etcetera::BaseStrategy as _;
-    if settings.cache_dir.as_os_str().is_empty() {
-        Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("tracejury"))
-    } else {
-        Some(settings.cache_dir.clone())
-    }
+#[allow(clippy::needless_pass_by_value)]
+fn failed(error: wasmtime::Error) -> PluginError {
+    PluginError::Engine(error.to_string())
 }

@@ -1,48 +1,105 @@
-//! From the bytes of a file to a sandbox: compiled, checked against the contract, and captured after `configure` where that can
-//! be; or taken from the cache, where all that was done before.
+//! From the bytes of a file to code that can be kept: compiled, checked against the contract, captured after `configure` where
+//! that can be, and asked who it is. All that a hostile component could make expensive happens here, once, so that it can happen
+//! in a process of its own.
 
-use super::cache::{self, Kind};
+use super::bindings::wit;
+use super::check;
 use super::engine::Engine;
 use super::sandbox::{self, Sandbox};
-use super::snapshot::{self, NoSnapshot, Prepared};
+use super::snapshot::{self, NoSnapshot};
 use super::{PluginError, refused};
 use crate::config::Plugins;
-use crate::model::Digest;
+use crate::model::printable;
+use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
-/// A sandbox for the classifier in `bytes`.
-pub(super) fn sandbox(engine: &Engine, settings: &Plugins, file: &str, digest: Digest, bytes: &[u8]) -> Result<Sandbox, PluginError> {
-    let kept = cache::find(engine, digest).map(|(component, kind)| Prepared { component, configured: kind == Kind::Snapshot });
-    let prepared = match kept {
-        Some(prepared) => prepared,
-        None => fresh(engine, settings, file, digest, bytes)?,
-    };
-    linked(engine, &prepared, settings, file)
+/// How much of a plugin's own summary is kept, in characters.
+const SUMMARY_CHARS: usize = 200;
+/// How many of its own lists' entries are kept, and how many characters of each.
+const LISTED: usize = 32;
+const LISTED_CHARS: usize = 128;
+
+/// What was found out about a component while it was made ready; kept with its code.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct About {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) summary: String,
+    pub(super) reads: Vec<String>,
+    pub(super) classifications: Vec<String>,
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+    /// Why there is no snapshot, where there is none.
+    pub(super) no_snapshot: Option<String>,
 }
 
-fn fresh(engine: &Engine, settings: &Plugins, file: &str, digest: Digest, bytes: &[u8]) -> Result<Prepared, PluginError> {
+/// A component made ready.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) about: About,
+    pub(super) code: Vec<u8>,
+}
+
+/// Makes the classifier in `bytes` ready, to be configured with `configure`.
+pub(super) fn prepare(engine: &Engine, settings: &Plugins, file: &str, configure: &str, bytes: &[u8]) -> Result<Prepared, PluginError> {
+    let link = |component: &Component, configure: Option<&str>| linked(component, configure, settings, file);
     let captured = contained(|| {
         snapshot::after_configure(bytes, |instrumented| {
-            let component = Component::from_binary(&engine.wasm, instrumented)?;
-            linked(engine, &Prepared { component, configured: false }, settings, file).map_err(wasmtime::Error::new)
+            let component = engine.load(&engine.compile(instrumented)?)?;
+            link(&component, Some(configure)).map_err(wasmtime::Error::new)
         })
     });
-    let (bytes, kind) = match &captured {
-        Ok(snapshot) if snapshot.len() <= settings.max_file_mib.mib() => (snapshot.as_slice(), Kind::Snapshot),
-        Ok(_) => (bytes, Kind::Plain),
+    let (bytes, no_snapshot) = match &captured {
+        Ok(snapshot) if snapshot.len() <= settings.max_file_mib.mib() => (snapshot.as_slice(), None),
+        Ok(snapshot) => (bytes, Some(format!("it would take {} MiB, more than max_file_mib", snapshot.len() >> 20))),
         // Whatever is wrong with the component is told by compiling it as it is.
-        Err(NoSnapshot::Impossible(why)) => {
-            tracing::debug!("{file}: configured for each instance, since there is no snapshot: {why}");
-            (bytes, Kind::Plain)
-        }
+        Err(NoSnapshot::Impossible(why)) => (bytes, Some(printable(why))),
         Err(NoSnapshot::Refused(why)) => return Err(refused(file, format!("cannot be configured: {why}"), "ask its author")),
     };
-    let component = Component::from_binary(&engine.wasm, bytes)
-        .map_err(|e| refused(file, format!("is not a valid component: {e}"), "build it again; the file may be cut off"))?;
-    let prepared = Prepared { component, configured: kind == Kind::Snapshot };
-    linked(engine, &prepared, settings, file)?;
-    cache::keep(engine, digest, kind, &prepared.component);
-    Ok(prepared)
+    let code = engine
+        .compile(bytes)
+        .map_err(|e| refused(file, format!("is not a valid component: {}", one_line(&e)), "build it again; the file may be cut off"))?;
+    let component = engine.load(&code).map_err(|e| PluginError::Engine(one_line(&e)))?;
+    let sandbox = link(&component, no_snapshot.as_ref().map(|_| configure))?;
+    let described = sandbox.describe().map_err(|why| refused(file, format!("does not describe itself: {why}"), "ask its author"))?;
+    let about = about(&component, &described, no_snapshot).map_err(|why| refused(file, why, "ask its author"))?;
+    Ok(Prepared { about, code })
+}
+
+/// A sandbox, if the component asks for nothing but the contract and is of its world.
+fn linked(component: &Component, configure: Option<&str>, settings: &Plugins, file: &str) -> Result<Sandbox, PluginError> {
+    let unwanted = sandbox::unwanted_imports(component);
+    if !unwanted.is_empty() {
+        let what = format!("asks for what no classifier gets: {}", unwanted.join(", "));
+        return Err(refused(
+            file,
+            what,
+            "build it for wasm32-unknown-unknown, or without WASI; the one import allowed is tracejury:classifier/host",
+        ));
+    }
+    Sandbox::new(component, configure.map(str::to_owned), file, settings.load_limits()).map_err(|e| {
+        let what = format!("is not of the world tracejury:classifier@0.1.0: {}", printable(&format!("{e:#}")));
+        refused(file, what, "build it against wit/classifier.wit")
+    })
+}
+
+fn about(component: &Component, described: &wit::Description, no_snapshot: Option<String>) -> Result<About, String> {
+    let (name, version) = check::description(described).map_err(|why| format!("describes itself wrongly: {why}"))?;
+    let short = |text: &String, most: usize| printable(&text.chars().take(most).collect::<String>());
+    let list = |texts: &[String]| texts.iter().take(LISTED).map(|text| short(text, LISTED_CHARS)).collect();
+    let ty = component.component_type();
+    let engine = component.engine();
+    let names = |names: Vec<&str>| names.into_iter().take(LISTED).map(|name| short(&name.to_owned(), LISTED_CHARS)).collect();
+    Ok(About {
+        name,
+        version,
+        summary: short(&described.summary, SUMMARY_CHARS),
+        reads: list(&described.reads),
+        classifications: list(&described.classifications),
+        imports: names(ty.imports(engine).map(|(name, _)| name).collect()),
+        exports: names(ty.exports(engine).map(|(name, _)| name).collect()),
+        no_snapshot,
+    })
 }
 
 /// The rewriting of components takes some forms for granted and panics on others. That must cost a component its snapshot,
@@ -52,19 +109,8 @@ fn contained(capture: impl FnOnce() -> Result<Vec<u8>, NoSnapshot>) -> Result<Ve
     caught.unwrap_or_else(|_| Err(NoSnapshot::Impossible("the component is of a form that cannot be rewritten".to_owned())))
 }
 
-/// A sandbox, if the component asks for nothing but the contract and is of its world.
-fn linked(engine: &Engine, prepared: &Prepared, settings: &Plugins, file: &str) -> Result<Sandbox, PluginError> {
-    let unwanted = sandbox::unwanted_imports(engine, &prepared.component);
-    if !unwanted.is_empty() {
-        let what = format!("asks for what no classifier gets: {}", unwanted.join(", "));
-        return Err(refused(
-            file,
-            what,
-            "build it for wasm32-unknown-unknown, or without WASI; the one import allowed is tracejury:classifier/host",
-        ));
-    }
-    Sandbox::new(engine, prepared, settings, file)
-        .map_err(|e| refused(file, format!("is not of the world tracejury:classifier@0.1.0: {e}"), "build it against wit/classifier.wit"))
+fn one_line(error: &wasmtime::Error) -> String {
+    printable(&error.to_string())
 }
 
 #[cfg(test)]

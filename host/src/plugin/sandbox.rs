@@ -1,254 +1,193 @@
-//! One classifier and the box it runs in: fresh or warm instances, each with its memory cap and deadline. Every way in which a
-//! guest can fail leaves here as an abstention.
+//! One classifier and the box it runs in: fresh or warm instances, each within its limits. Every way in which a guest can fail
+//! leaves here as an abstention.
 
-use super::bindings::{self, Classifier, ClassifierPre, host, wit};
-use super::check::{self, Room};
-use super::engine::{Engine, ticks};
-use super::snapshot::Prepared;
-use crate::config::{Grants, Isolation, Plugins};
+use super::bindings::{Classifier, ClassifierPre, Lowered, wit};
+use super::check;
+use super::engine::{WARM_PLACES, ticks};
+use super::guest::Guest;
+use crate::config::{Grants, Isolation, Limits};
 use crate::model::{Abstention, Trace, Verdict, printable};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{ResourceLimiter, Store, Trap};
+use wasmtime::{Engine, Store};
 
 /// The interface of the contract that holds only types; it grants nothing.
 const TYPES: &str = "tracejury:classifier/types@0.1.0";
 /// The one interface a classifier may import.
 const HOST: &str = "tracejury:classifier/host@0.1.0";
-/// The most elements a guest's tables may have, all of one instance together.
-const TABLE_ELEMENTS: usize = 100_000;
-/// The most core instances, memories and tables of one component.
-const PARTS: usize = 64;
 
 /// What a component imports beyond the contract.
-pub(super) fn unwanted_imports(engine: &Engine, component: &Component) -> Vec<String> {
+pub(super) fn unwanted_imports(component: &Component) -> Vec<String> {
     let ty = component.component_type();
-    let imports = ty.imports(&engine.wasm);
+    let imports = ty.imports(component.engine());
     let wanted = |name: &str, item: &ComponentItem| matches!(item, ComponentItem::ComponentInstance(_) if name == HOST || name == TYPES);
     imports.filter(|(name, import)| !wanted(name, &import.ty)).map(|(name, _)| printable(name)).collect()
 }
 
 /// A classifier ready to be called.
 pub(super) struct Sandbox {
-    engine: wasmtime::Engine,
+    engine: Engine,
     pre: ClassifierPre<Guest>,
-    isolation: Isolation,
-    /// Whether instances start configured, being made from a snapshot.
-    configured: bool,
-    limits: Limits,
+    /// What is handed to `configure`; none where instances start configured, being made from a snapshot.
+    configure: Option<String>,
+    name: Arc<str>,
+    limits: Arc<Limits>,
+    grants: Grants,
     idle: Mutex<Vec<Instance>>,
+    places: Arc<Places>,
 }
 
-#[derive(Debug, Clone)]
-struct Limits {
-    name: String,
-    deadline: Duration,
-    load_deadline: Duration,
-    memory: usize,
-    room: Room,
-    log_lines: usize,
-}
+/// How many warm instances of all sandboxes wait for their next call.
+#[derive(Debug, Default)]
+pub(super) struct Places(AtomicUsize);
 
-/// What the host keeps about one instance.
-pub(super) struct Guest {
-    name: String,
-    memory: usize,
-    wanted_too_much: bool,
-    table_elements: usize,
-    log_lines: usize,
-    text_bytes: usize,
+impl Places {
+    fn take(&self) -> bool {
+        let taken = self.0.fetch_add(1, Ordering::Relaxed) < WARM_PLACES;
+        if !taken {
+            self.give_back(1);
+        }
+        taken
+    }
+
+    fn give_back(&self, places: usize) {
+        self.0.fetch_sub(places, Ordering::Relaxed);
+    }
 }
 
 struct Instance {
     store: Store<Guest>,
     classifier: Classifier,
+    calls: usize,
 }
 
 impl Sandbox {
-    /// Links a component; its world is checked here, and no guest code runs yet.
-    pub(super) fn new(engine: &Engine, prepared: &Prepared, settings: &Plugins, name: &str) -> wasmtime::Result<Self> {
-        let mut linker = Linker::new(&engine.wasm);
+    /// Links a component; its world is checked here, and no guest code runs yet. Without grants it is sealed.
+    pub(super) fn new(component: &Component, configure: Option<String>, name: &str, limits: Limits) -> wasmtime::Result<Self> {
+        let engine = component.engine().clone();
+        let mut linker = Linker::new(&engine);
         Classifier::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
-        let pre = ClassifierPre::new(linker.instantiate_pre(&prepared.component)?)?;
-        let limits = Limits {
-            name: name.to_owned(),
-            deadline: settings.deadline.duration(),
-            load_deadline: settings.load_deadline.duration(),
-            memory: settings.memory_mib.mib(),
-            room: Room { verdicts: settings.max_verdicts.get(), text_bytes: settings.max_text_bytes.get(), grants: Grants::new() },
-            log_lines: settings.max_log_lines.get(),
-        };
-        Ok(Self {
-            engine: engine.wasm.clone(),
-            pre,
-            isolation: settings.isolation,
-            configured: prepared.configured,
-            limits,
-            idle: Mutex::default(),
-        })
+        let pre = ClassifierPre::new(linker.instantiate_pre(component)?)?;
+        let (name, limits, grants) = (name.into(), Arc::new(limits), Grants::new());
+        Ok(Self { engine, pre, configure, name, limits, grants, idle: Mutex::default(), places: Arc::default() })
     }
 
-    /// Whether instances are made from a snapshot.
-    pub(super) fn starts_configured(&self) -> bool {
-        self.configured
+    /// Lets the classifier see more than errors, and share the places for warm instances.
+    pub(super) fn grant(mut self, grants: Grants, places: &Arc<Places>) -> Self {
+        self.grants = grants;
+        self.places = Arc::clone(places);
+        self
     }
 
-    /// Lets the classifier see more than errors. Without this it is sealed.
-    pub(super) fn grant(&mut self, grants: Grants) {
-        self.limits.room.grants = grants;
-    }
-
-    /// Asks the classifier who it is and hands it its settings once, so that one that cannot be configured is refused on loading.
+    /// Asks the classifier who it is.
     pub(super) fn describe(&self) -> Result<wit::Description, Abstention> {
-        let deadline = self.limits.load_deadline;
-        let mut instance = self.instance(deadline)?;
+        let mut instance = self.instance()?;
         let described = instance.classifier.call_describe(&mut instance.store);
-        self.sorted(&instance.store, deadline, described)
+        sorted(&instance.store, described)
     }
 
     /// A configured instance to take a snapshot of, and its store.
     pub(super) fn to_capture(&self) -> Result<(Store<Guest>, wasmtime::component::Instance), Abstention> {
-        let deadline = self.limits.load_deadline;
-        let mut store = self.store(deadline);
+        let mut store = self.store();
         let raw = self.pre.instance_pre().instantiate(&mut store);
-        let raw = self.sorted(&store, deadline, raw)?;
+        let raw = sorted(&store, raw)?;
         let classifier = Classifier::new(&mut store, &raw);
-        let classifier = self.sorted(&store, deadline, classifier)?;
-        self.configure(&mut store, &classifier, deadline)?;
+        let classifier = sorted(&store, classifier)?;
+        self.configure(&mut store, &classifier)?;
         // What is read for the snapshot is the whole memory, once, and by code of ours: the guest's time is not spent on it.
-        store.set_epoch_deadline(ticks(deadline));
+        store.set_epoch_deadline(ticks(self.limits.deadline));
         store.set_hostcall_fuel(self.limits.memory.saturating_mul(2));
         Ok((store, raw))
     }
 
     /// The classifier's opinions on one trace.
     pub(super) fn classify(&self, trace: &Trace) -> Result<Vec<Verdict>, Abstention> {
-        let deadline = self.limits.deadline;
         let mut instance = match self.idle() {
             Some(mut warm) => {
-                warm.store.set_epoch_deadline(ticks(deadline));
-                warm.store.data_mut().log_lines = self.limits.log_lines;
+                warm.store.set_epoch_deadline(ticks(self.limits.deadline));
+                warm.store.data_mut().renew();
                 warm
             }
-            None => self.instance(deadline)?,
+            None => self.instance()?,
         };
-        let answer = instance.classifier.call_classify(&mut instance.store, &bindings::lower(trace, &self.limits.room.grants));
-        let answer = self.sorted(&instance.store, deadline, answer)?;
+        let lowered = Lowered::new(trace, &self.grants);
+        let answer = instance.classifier.call_classify(&mut instance.store, lowered.as_trace());
+        let answer = sorted(&instance.store, answer)?;
         // Only an instance that answered comes back: after a trap a store is dead.
         self.keep(instance);
-        let verdicts = answer.map_err(declined)?;
-        check::verdicts(verdicts, trace, &self.limits.room)
+        check::verdicts(answer.map_err(declined)?, trace, &self.limits, &self.grants)
     }
 
-    /// A fresh instance, configured, with `deadline` for all that follows.
-    fn instance(&self, deadline: Duration) -> Result<Instance, Abstention> {
-        let mut store = self.store(deadline);
-        let classifier = self.pre.instantiate(&mut store);
-        let classifier = self.sorted(&store, deadline, classifier)?;
-        if !self.configured {
-            self.configure(&mut store, &classifier, deadline)?;
+    /// How instances are shared between traces.
+    pub(super) fn isolation(&self) -> Isolation {
+        match (&self.configure, self.limits.isolation) {
+            (Some(_), Isolation::PerTrace) => self.limits.without_snapshot,
+            (_, isolation) => isolation,
         }
-        Ok(Instance { store, classifier })
     }
 
-    fn store(&self, deadline: Duration) -> Store<Guest> {
-        let guest = Guest {
-            name: self.limits.name.clone(),
-            memory: self.limits.memory,
-            wanted_too_much: false,
-            table_elements: TABLE_ELEMENTS,
-            log_lines: self.limits.log_lines,
-            text_bytes: self.limits.room.text_bytes,
-        };
-        let mut store = Store::new(&self.engine, guest);
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A fresh instance, configured, with the deadline for all that follows.
+    fn instance(&self) -> Result<Instance, Abstention> {
+        let mut store = self.store();
+        let classifier = self.pre.instantiate(&mut store);
+        let classifier = sorted(&store, classifier)?;
+        self.configure(&mut store, &classifier)?;
+        Ok(Instance { store, classifier, calls: 0 })
+    }
+
+    fn store(&self) -> Store<Guest> {
+        let mut store = Store::new(&self.engine, Guest::new(&self.name, &self.limits));
         store.limiter(|guest| guest);
-        store.set_epoch_deadline(ticks(deadline));
+        store.set_epoch_deadline(ticks(self.limits.deadline));
         // What one call may make the host copy; the default of 128 MiB would let a guest with little memory make much work.
-        store.set_hostcall_fuel(self.limits.memory);
+        store.set_hostcall_fuel(self.limits.answer_bytes);
         store
     }
 
-    fn configure(&self, store: &mut Store<Guest>, classifier: &Classifier, deadline: Duration) -> Result<(), Abstention> {
-        let done = classifier.call_configure(&mut *store, "");
-        let done = self.sorted(store, deadline, done)?;
-        done.map_err(declined)
+    fn configure(&self, store: &mut Store<Guest>, classifier: &Classifier) -> Result<(), Abstention> {
+        let Some(settings) = &self.configure else { return Ok(()) };
+        let done = classifier.call_configure(&mut *store, settings);
+        sorted(store, done)?.map_err(declined)
     }
 
     fn idle(&self) -> Option<Instance> {
-        // A panic while the lock was held cannot have left the list half-changed.
-        self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop()
+        let instance = self.lock().pop()?;
+        self.places.give_back(1);
+        Some(instance)
     }
 
-    fn keep(&self, instance: Instance) {
-        if self.isolation == Isolation::Warm {
-            self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(instance);
+    fn keep(&self, mut instance: Instance) {
+        instance.calls += 1;
+        if self.isolation() == Isolation::Warm && instance.calls < self.limits.max_calls && self.places.take() {
+            self.lock().push(instance);
         }
     }
 
-    /// The result of a call into the guest, with whatever went wrong told by what stopped it, never by its text.
-    fn sorted<T>(&self, store: &Store<Guest>, deadline: Duration, result: wasmtime::Result<T>) -> Result<T, Abstention> {
-        result.map_err(|error| match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Abstention::Deadline(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
-            _ if store.data().wanted_too_much => Abstention::Memory(self.limits.memory),
-            Some(trap) => Abstention::Trapped(trap.to_string()),
-            None => Abstention::Trapped(printable(&error.root_cause().to_string().chars().take(200).collect::<String>())),
-        })
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
+        // A panic while the lock was held cannot have left the list half-changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let idle = self.lock().len();
+        self.places.give_back(idle);
+    }
+}
+
+/// The result of a call into the guest, or why there is none.
+fn sorted<T>(store: &Store<Guest>, result: wasmtime::Result<T>) -> Result<T, Abstention> {
+    result.map_err(|error| store.data().why(&error))
 }
 
 /// What a guest says for itself, cut to a length that can be read.
 fn declined(why: String) -> Abstention {
     Abstention::Declined(printable(&why.chars().take(200).collect::<String>()))
-}
-
-impl ResourceLimiter for Guest {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // The cap is on all memories of the instance together: what this one adds is taken from what is left.
-        let more = desired.saturating_sub(current);
-        match self.memory.checked_sub(more) {
-            Some(left) => {
-                self.memory = left;
-                Ok(true)
-            }
-            None => {
-                self.wanted_too_much = true;
-                Ok(false)
-            }
-        }
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let left = self.table_elements.checked_sub(desired.saturating_sub(current));
-        self.table_elements = left.unwrap_or(self.table_elements);
-        Ok(left.is_some())
-    }
-
-    fn instances(&self) -> usize {
-        PARTS
-    }
-
-    fn tables(&self) -> usize {
-        PARTS
-    }
-
-    fn memories(&self) -> usize {
-        PARTS
-    }
-}
-
-impl wit::Host for Guest {}
-
-impl host::Host for Guest {
-    fn log(&mut self, level: host::Level, message: String) {
-        let Some(left) = self.log_lines.checked_sub(1) else { return };
-        self.log_lines = left;
-        let end = message.floor_char_boundary(self.text_bytes);
-        let text = printable(message.get(..end).unwrap_or_default());
-        let name = &self.name;
-        // Whatever level the guest gives it: its lines may quote the trace, and with it the input, so that they are shown only
-        // to someone who asks for details.
-        tracing::debug!("{name}: {level:?}: {text}");
-    }
 }

@@ -2,13 +2,14 @@
 //! microseconds where configuring takes milliseconds. Wizer (<https://github.com/bytecodealliance/wasmtime/tree/main/crates/wizer>)
 //! makes the state readable and rewrites the bytes; running the guest in between is ours, with its deadline and caps.
 
-use super::sandbox::{Guest, Sandbox};
+use super::guest::Guest;
+use super::sandbox::Sandbox;
 use crate::model::Abstention;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, Lift, WasmList};
+use wasmtime::component::{Instance, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 /// Why there is no snapshot.
@@ -96,10 +97,4 @@ fn finished<T>(future: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::R
         Poll::Ready(result) => result,
         Poll::Pending => Err(wasmtime::Error::msg("the snapshot waits for something")),
     }
-}
-
-/// A component compiled for running, and whether its instances start configured.
-pub(super) struct Prepared {
-    pub(super) component: Component,
-    pub(super) configured: bool,
 }

@@ -22,22 +22,43 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
     Ok(files)
 }
 
-/// The bytes of a plugin's file: of a regular one, and of no more than the limit.
+/// The bytes of a plugin's file: of a regular one that lies in its folder, and of no more than the limit. All is asked of the one
+/// file that was opened: what happens to its name meanwhile is of no matter.
 pub(super) fn read(path: &Path, limit: Count) -> Result<Vec<u8>, PluginError> {
     let file = path.display().to_string();
     let unreadable = |e: std::io::Error| refused(&file, format!("cannot be read: {e}"), "check the file and its permissions");
-    // Asked before it is opened: opening a fifo would wait for its writer.
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
+    if leads_out(path).map_err(unreadable)? {
+        return Err(refused(&file, "is a link to a file outside of the folder", "put the component itself here"));
+    }
+    let opened = open(path).map_err(unreadable)?;
+    if !opened.metadata().map_err(unreadable)?.is_file() {
         return Err(refused(&file, "is not a regular file", "put the component itself here"));
     }
     let mut bytes = Vec::new();
     let most = limit.mib() as u64;
-    std::fs::File::open(path).and_then(|f| f.take(most + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    opened.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > most {
         return Err(refused(&file, format!("is larger than {} MiB", limit.get()), "raise plugins.max_file_mib if you trust it"));
     }
     Ok(bytes)
+}
+
+/// Whether a link leads out of the folder in which it lies: who shares a folder should not share what it points at.
+fn leads_out(path: &Path) -> std::io::Result<bool> {
+    let Some(dir) = path.parent().filter(|_| path.is_symlink()) else { return Ok(false) };
+    Ok(!path.canonicalize()?.starts_with(dir.canonicalize()?))
+}
+
+/// Opens without waiting: a fifo would wait for its writer.
+#[cfg(unix)]
+fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::File::open(path)
 }
 
 /// What can be told from the first eight bytes (component model, binary format: magic, version, layer).
@@ -80,5 +101,22 @@ mod tests {
         let error = read(&path, std::num::NonZeroUsize::MIN.into()).unwrap_err().to_string();
         assert!(error.ends_with("is larger than 1 MiB"), "{error}");
         assert!(read(dir.path(), std::num::NonZeroUsize::MIN.into()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_within_the_folder_is_followed_and_one_out_of_it_is_not() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let link = |name: &str, to: &Path| {
+            let link = inside.path().join(name);
+            std::os::unix::fs::symlink(to, &link).unwrap();
+            read(&link, std::num::NonZeroUsize::MIN.into()).map_err(|e| e.to_string())
+        };
+        for dir in [&inside, &outside] {
+            std::fs::write(dir.path().join("team"), "bytes").unwrap();
+        }
+        assert_eq!(link("in.wasm", Path::new("team")).unwrap(), b"bytes");
+        assert!(link("out.wasm", &outside.path().join("team")).unwrap_err().ends_with("is a link to a file outside of the folder"));
+        assert!(link("nowhere.wasm", Path::new("gone")).unwrap_err().contains("cannot be read"));
     }
 }

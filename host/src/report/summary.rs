@@ -54,6 +54,25 @@ impl Summary {
         }
     }
 
+    /// Adds the counts of outcomes that were counted apart.
+    pub fn add(&mut self, other: Self) {
+        fn sum<K: Ord>(into: &mut BTreeMap<K, usize>, from: BTreeMap<K, usize>) {
+            from.into_iter().for_each(|(key, number)| *into.entry(key).or_default() += number);
+        }
+        self.vectors += other.vectors;
+        self.completed += other.completed;
+        self.unexpected += other.unexpected;
+        self.undecided += other.undecided;
+        self.audited += other.audited;
+        self.delivered += other.delivered;
+        sum(&mut self.classified, other.classified);
+        sum(&mut self.problems, other.problems);
+        sum(&mut self.abstained, other.abstained);
+        sum(&mut self.not_audited, other.not_audited);
+        sum(&mut self.not_delivered, other.not_delivered);
+        self.undecided_problems.extend(other.undecided_problems);
+    }
+
     /// The counts in a few words, for a progress bar.
     #[must_use]
     pub fn short(&self) -> String {
