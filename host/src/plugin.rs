@@ -209,8 +209,7 @@ impl Loader {
             .map_err(|e| refused(file, format!("cannot be linked: {e}"), "remove it from the cache, or report this"))?
             .grant(grants.clone(), &self.places);
         let identity = Arc::new(Identity { name: name.to_owned(), version: about.version.clone(), digest, priority });
-        let at_start = component.resources_required().and_then(|needs| needs.max_initial_memory_size).map(|pages| pages << 16);
-        let memory = Memory { pooled: self.engine.is_pooled(&component), at_start };
+        let memory = Memory { pooled: self.engine.is_pooled(&component), at_start: sandbox::memory_at_start(&component) };
         let profile = Profile::new(file, &identity, about, &sandbox, &grants, bytes.len(), compiled, memory);
         Ok(Plugin { identity, profile, sandbox })
     }

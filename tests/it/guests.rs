@@ -23,10 +23,13 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 /// A guest of `tests/guests`, encoded as a component of its own world, or of the contract's where it has none.
 pub fn component(name: &str, change: impl FnOnce(String) -> String) -> Vec<u8> {
-    let guests = root().join("tests/guests");
-    let text = change(std::fs::read_to_string(guests.join(format!("{name}.wat"))).unwrap());
-    let mut module = wat::parse_str(&text).unwrap();
-    let own = guests.join(format!("{name}.wit"));
+    encoded(name, &change(std::fs::read_to_string(root().join(format!("tests/guests/{name}.wat"))).unwrap()))
+}
+
+/// A module's text as a component of the world of that name, or of the contract's where there is none of it.
+pub fn encoded(name: &str, text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).unwrap_or_else(|e| panic!("{e}"));
+    let own = root().join(format!("tests/guests/{name}.wit"));
     let wit = if own.exists() { own } else { root().join("wit/classifier.wit") };
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve.push_str(&wit, &std::fs::read_to_string(&wit).unwrap()).unwrap();

@@ -12,6 +12,7 @@ mod audit;
 mod classify;
 mod demo;
 mod guests;
+mod hostile;
 mod merge;
 mod poll;
 mod readme;

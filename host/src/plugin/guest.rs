@@ -103,6 +103,16 @@ impl ResourceLimiter for Guest {
     }
 }
 
+fn word(level: host::Level) -> &'static str {
+    match level {
+        host::Level::Trace => "trace",
+        host::Level::Debug => "debug",
+        host::Level::Info => "info",
+        host::Level::Warn => "warn",
+        host::Level::Error => "error",
+    }
+}
+
 impl wit::Host for Guest {}
 
 impl host::Host for Guest {
@@ -116,7 +126,7 @@ impl host::Host for Guest {
         let text = printable(message.get(..end).unwrap_or_default());
         // Whatever level the guest gives it: its lines may quote the trace, and with it the input, so that they are shown only
         // to someone who asks for details.
-        tracing::debug!("{name}: {level:?}: {text}");
+        tracing::debug!("{name}: {}: {text}", word(level));
         if self.log_lines_left == 0 {
             tracing::debug!("{name}: nothing more is shown of this trace after {} lines", self.limits.log_lines);
         }

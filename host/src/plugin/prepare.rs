@@ -77,7 +77,11 @@ fn linked(component: &Component, configure: Option<&str>, settings: &Plugins, fi
             "build it for wasm32-unknown-unknown, or without WASI; the one import allowed is tracejury:classifier/host",
         ));
     }
-    Sandbox::new(component, configure.map(str::to_owned), file, settings.load_limits()).map_err(|e| {
+    let limits = settings.load_limits();
+    if let Some(why) = sandbox::too_large(component, &limits) {
+        return Err(refused(file, why.to_string(), "raise the limit for it in plugins.for, if you trust it"));
+    }
+    Sandbox::new(component, configure.map(str::to_owned), file, limits).map_err(|e| {
         let what = format!("is not of the world tracejury:classifier@0.1.0: {}", printable(&format!("{e:#}")));
         refused(file, what, "build it against wit/classifier.wit")
     })

@@ -26,6 +26,30 @@ pub(super) fn unwanted_imports(component: &Component) -> Vec<String> {
     imports.filter(|(name, import)| !wanted(name, &import.ty)).map(|(name, _)| printable(name)).collect()
 }
 
+/// What a component wants from the start that it may not have. Asked before an instance is made: the system would refuse it in
+/// words that say nothing of a limit.
+pub(super) fn too_large(component: &Component, limits: &Limits) -> Option<Abstention> {
+    let needs = component.resources_required()?;
+    let larger = |wanted: Option<u64>, most: usize| wanted.is_some_and(|wanted| wanted > most as u64);
+    if larger(memory_at_start(component), limits.memory) {
+        Some(Abstention::Memory(limits.memory))
+    } else if larger(needs.max_initial_table_size, limits.table_elements) {
+        Some(Abstention::TableElements(limits.table_elements))
+    } else if needs.num_memories.max(needs.num_tables) as usize > limits.instances {
+        Some(Abstention::Parts(limits.instances))
+    } else {
+        None
+    }
+}
+
+/// The memory a component's instances have from the start, in bytes, where that can be told.
+pub(super) fn memory_at_start(component: &Component) -> Option<u64> {
+    component.resources_required()?.max_initial_memory_size.map(|pages| pages.saturating_mul(WASM_PAGE))
+}
+
+/// A page of WebAssembly, in bytes.
+const WASM_PAGE: u64 = 1 << 16;
+
 /// A classifier ready to be called.
 pub(super) struct Sandbox {
     engine: Engine,
