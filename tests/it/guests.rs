@@ -1,4 +1,5 @@
-//! Hostile and broken plugins, from `tests/guests`: each costs its own vote, nothing else.
+//! Hostile and broken plugins with a file of their own in `tests/guests`: each costs its own vote, nothing else. `hostile.rs` has many
+//! more.
 //!
 //! | guest | what it does | what is said |
 //! |---|---|---|
@@ -12,10 +13,6 @@
 //! | refuses-settings | refuses `configure` | not loaded: cannot be configured: declined: no, thank |
 //! | wasi | imports a WASI clock | not loaded: asks for what no classifier gets: wasi:clocks/… |
 //! | wrong-world | has `classify` of another type | not loaded: is not of the world … |
-//! | counter | keeps state between calls | answers 1 each time: instances share nothing |
-//! | trap, again and again | traps on every trace | left alone after 2 failures in a row |
-//! | echo | says what it was shown of a step | nothing but what was granted |
-//! | a core module, a cut off, an empty and a random file, a folder | no component at all | not loaded: … |
 
 use crate::driver::{Bench, Done, failed, recorded, root};
 use serde_json::{Value, json};
@@ -116,26 +113,6 @@ fn another_world_is_refused() {
 }
 
 #[test]
-fn files_that_are_no_component_are_refused_by_what_they_are() {
-    let good = component("team", |text| text);
-    let cases: [(&[u8], &str); 5] = [
-        (b"", "not loaded: is empty"),
-        (b"#!/bin/sh\necho hello\n", "not loaded: is not WebAssembly"),
-        (&wat::parse_str("(module)").unwrap(), "not loaded: is a core module, not a component"),
-        (&good[..good.len() / 2], "not loaded: is not a valid component: "),
-        (&[&good[..8], &[0xff; 64]].concat(), "not loaded: is not a valid component: "),
-    ];
-    for (bytes, expected) in cases {
-        let (plugin, why) = said_of("x.wasm", bytes);
-        assert!(plugin == "x.wasm" && why.starts_with(expected), "{why}");
-    }
-    let bench = Bench::new();
-    bench.file("plugins/folder.wasm/file", "");
-    let done = bench.piped(&["classify", "--format", "json"], "{}");
-    assert!(done.stderr.contains("plugins/folder.wasm: is not a regular file; it abstains"), "{}", done.stderr);
-}
-
-#[test]
 fn two_plugins_of_one_name_cannot_be_told_apart() {
     let why = said_of(
         "again.wasm",
@@ -143,92 +120,4 @@ fn two_plugins_of_one_name_cannot_be_told_apart() {
     )
     .1;
     assert_eq!(why, "not loaded: is named regex like the default classifier");
-}
-
-/// Four recorded traces of one step each.
-fn four(step: &Value) -> String {
-    (0..4).map(|i| recorded(&format!("s{i}"), &json!({"status": "FAILED", "trace": [step]})) + "\n").collect()
-}
-
-fn counts(isolation: &str) -> Vec<String> {
-    let bench = Bench::new();
-    bench.file("tracejury.toml", format!("[plugins]\nisolation = '{isolation}'"));
-    bench.file("plugins/counter.wasm", component("counter", |text| text));
-    let lines = four(&json!({"stepId": "a"}));
-    let done = bench.piped(&["classify", "--format", "json"], &lines);
-    done.outcomes().iter().map(|o| o["verdicts"][0]["explanation"].as_str().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn instances_share_nothing_unless_they_are_asked_to() {
-    assert_eq!(counts("per-trace"), ["this is call no1"; 4]);
-    assert_eq!(counts("warm"), ["this is call no1", "this is call no2", "this is call no3", "this is call no4"]);
-}
-
-#[test]
-fn a_plugin_that_keeps_failing_is_left_alone() {
-    let bench = Bench::new();
-    bench.file("tracejury.toml", "[plugins]\nbreaker_failures = 2\n");
-    bench.file("plugins/trap.wasm", component("trap", |text| text));
-    let lines = four(&json!({"error": "ENOTFOUND"}));
-    let done = bench.piped(&["classify", "--format", "json"], &lines);
-    let why: Vec<_> =
-        done.outcomes().iter().map(|o| o["abstained"][0]["why"].as_str().unwrap().chars().take(10).collect::<String>()).collect();
-    assert_eq!(why, ["trapped: w", "trapped: w", "left alone", "left alone"]);
-    assert!(done.outcomes().iter().all(|o| o["reason"] == "dns"));
-    assert!(done.stderr.contains("abstained: trap from 2 vectors: left alone after 2 failures in a row"), "{}", done.stderr);
-}
-
-#[test]
-fn plugins_are_listed_with_what_they_are_and_may_see() {
-    let bench = Bench::new();
-    bench.file("tracejury.toml", "[plugins.grants]\nteam = ['output']\n");
-    let team = component("team", |text| text);
-    bench.file("plugins/team.wasm", &team);
-    bench.file("plugins/wasi.wasm", component("wasi", |text| text));
-    let done = bench.tracejury(&["plugin", "list", "--format", "json"]);
-    let listed = done.outcomes();
-    assert_eq!((done.code, listed.len()), (0, 3), "{done:?}");
-    assert_eq!((&listed[0]["name"], &listed[0]["snapshot"]), (&json!("regex"), &json!(true)));
-    assert_eq!(listed[1]["digest"], tracejury::model::Digest::of(&team).to_string());
-    assert_eq!((&listed[1]["granted"], &listed[1]["file"]), (&json!(["output"]), &json!("plugins/team.wasm")));
-    assert_eq!(listed[2]["refused"], "not loaded: asks for what no classifier gets: wasi:clocks/monotonic-clock@0.2.0");
-    let table = bench.tracejury(&["plugin", "list"]).stdout;
-    assert!(table.lines().next().unwrap().split_whitespace().take(3).eq(["NAME", "VERSION", "SHA-256"]), "{table}");
-}
-
-/// What the echo sees under these grants, and what is said on stderr.
-fn seen(grants: &str) -> (String, String) {
-    let bench = Bench::new();
-    bench.file("tracejury.toml", format!("[plugins.grants]\n{grants}"));
-    bench.file("plugins/echo.wasm", component("echo", |text| text));
-    let step = json!({"stepId": "a", "timestamp": "2026-01-01T00:00:00Z", "input": {"card": "4111"}, "output": "ok", "error": "boom"});
-    let line = recorded("s", &json!({"status": "FAILED", "trace": [step]}));
-    let done = bench.piped(&["classify", "--format", "json"], &line);
-    (done.outcome()["verdicts"][0]["explanation"].as_str().unwrap().trim().to_owned(), done.stderr)
-}
-
-#[test]
-fn what_is_not_granted_is_not_shown() {
-    assert_eq!(seen("").0, "sees t0 i0 o0");
-    assert_eq!(seen("echo = ['output']").0, "sees t0 i0 o1");
-    assert_eq!(seen("echo = ['input', 'output', 'timestamp']").0, "sees t1 i1 o1");
-    let (said, stderr) = seen("ecko = ['input']");
-    assert_eq!(said, "sees t0 i0 o0");
-    assert!(stderr.contains("warning: plugins.grants, plugins.for: no plugin is named ecko"), "{stderr}");
-}
-
-#[test]
-fn a_classifier_is_kept_as_it_is_after_configure() {
-    let team = component("team", |text| text);
-    beside("team.wasm", &team);
-    let kept = std::fs::read_dir(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tracejury")).unwrap();
-    let start = format!("{}-", tracejury::model::Digest::of(&team).hex());
-    assert!(kept.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(&start)));
-}
-
-#[test]
-fn a_plugin_folder_by_flag_must_exist() {
-    let done = Bench::new().piped(&["classify", "--plugins", "nowhere"], "{}");
-    assert!(done.code == 2 && done.stderr.starts_with("error: nowhere: is not a folder"), "{done:?}");
 }

@@ -48,7 +48,7 @@ const TRAP: &str = "(unreachable)";
 const LOG: &str = "(import \"tracejury:classifier/host@0.1.0\" \"log\" (func $log (param i32 i32 i32)))";
 
 /// The base guest with code in these hooks.
-fn base(hooks: &[(&str, &str)]) -> Vec<u8> {
+pub fn base(hooks: &[(&str, &str)]) -> Vec<u8> {
     let mut text = std::fs::read_to_string(root().join("tests/guests/base.wat")).unwrap();
     for (hook, code) in hooks {
         let place = format!(";;@{hook}\n");

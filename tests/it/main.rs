@@ -14,6 +14,7 @@ mod demo;
 mod guests;
 mod hostile;
 mod merge;
+mod plugins;
 mod poll;
 mod readme;
 mod simulator;
