@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use tracejury::config::{self, Isolation, Plugins};
+use tracejury::config::{self, Isolation, PageScan, Plugins};
 use tracejury::jury::Classifier;
 use tracejury::model::{Environment, Fault, Status, Step, Trace};
 use tracejury::plugin::{Compiler, Loader};
@@ -22,11 +22,13 @@ fn main() {
     let trace = trace();
     let lowered = lowered(&trace);
     let rules = Rules::from_settings("").unwrap();
-    let [warm, fresh] = [Isolation::Warm, Isolation::PerTrace].map(default_classifier);
-    let mut contenders: [Contender<'_>; 3] = [
+    let warm = default_classifier(Isolation::Warm, PageScan::Auto);
+    let [fresh, unscanned] = [PageScan::Auto, PageScan::Off].map(|scan| default_classifier(Isolation::PerTrace, scan));
+    let mut contenders: [Contender<'_>; 4] = [
         ("native", Box::new(|| drop(black_box(view::verdicts(&rules, black_box(&lowered)))))),
         ("warm instance", Box::new(|| drop(black_box(warm.classify(black_box(&trace)))))),
         ("instance per trace", Box::new(|| drop(black_box(fresh.classify(black_box(&trace)))))),
+        ("  without page scan", Box::new(|| drop(black_box(unscanned.classify(black_box(&trace)))))),
     ];
     if let Some(wanted) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
         // One contender alone, for a profiler.
@@ -35,7 +37,7 @@ fn main() {
         }
         return;
     }
-    let mut times = [const { Vec::new() }; 3];
+    let mut times = [const { Vec::new() }; 4];
     for round in 0..=ROUNDS {
         for (i, (_, work)) in contenders.iter_mut().enumerate() {
             let micros = micros_each(work);
@@ -69,9 +71,9 @@ fn median(times: &mut [f64]) -> f64 {
     times[times.len() / 2]
 }
 
-fn default_classifier(isolation: Isolation) -> std::sync::Arc<dyn Classifier> {
+fn default_classifier(isolation: Isolation, page_scan: PageScan) -> std::sync::Arc<dyn Classifier> {
     let defaults = config::load(None, |_| None).unwrap().plugins;
-    let settings = Plugins { isolation, dir: "/nowhere".into(), ..defaults };
+    let settings = Plugins { isolation, page_scan, dir: "/nowhere".into(), ..defaults };
     let loader = Loader::new(&settings, Compiler::Here, |_| ()).unwrap();
     loader.all().unwrap().classifiers().remove(0)
 }

@@ -33,11 +33,17 @@ pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, outcome: Outcome
     fill(hearing, &trace, asked, outcome)
 }
 
-/// As [`judge`], on this thread.
+/// As [`judge`], for many traces on this thread.
 #[must_use]
-pub fn judge_here(jury: &Jury, trace: &Trace, asked: Asked<'_>, outcome: Outcome) -> Outcome {
-    let hearing = unheard(jury, trace).unwrap_or_else(|| jury.hear_here(trace));
-    fill(hearing, trace, asked, outcome)
+pub fn judge_here(jury: &Jury, cases: Vec<(Trace, Asked<'_>, Outcome)>) -> Vec<Outcome> {
+    let unheard: Vec<_> = cases.iter().map(|(trace, ..)| unheard(jury, trace)).collect();
+    let asked: Vec<_> = cases.iter().zip(&unheard).filter(|(_, unheard)| unheard.is_none()).map(|((trace, ..), _)| trace).collect();
+    let mut heard = jury.hear_here(&asked).into_iter();
+    let judged = cases.into_iter().zip(unheard).map(|((trace, asked, outcome), unheard)| {
+        let hearing = unheard.or_else(|| heard.next()).unwrap_or_default();
+        fill(hearing, &trace, asked, outcome)
+    });
+    judged.collect()
 }
 
 /// What is said of a trace that nobody is asked about: one that did not fail, or has no steps. A session that failed without a

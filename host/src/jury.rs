@@ -69,19 +69,22 @@ impl Juror {
 }
 
 impl Panel {
-    /// Hears every classifier on `trace`, on this thread. None can silence another: each is called whatever the others do.
-    fn hear(&self, trace: &Trace) -> Hearing {
-        let mut hearing = Hearing::default();
+    /// Hears every classifier on each of `traces`, on this thread. None can silence another: each is called whatever the others
+    /// do. One classifier takes all traces before the next one does: its code and memory are then at hand.
+    fn hear(&self, traces: &[&Trace]) -> Vec<Hearing> {
+        let mut hearings: Vec<_> = traces.iter().map(|_| Hearing::default()).collect();
         for juror in &self.0 {
-            match juror.call(trace) {
-                Ok(verdicts) => {
-                    let opinion = |verdict| Opinion { classifier: Arc::clone(juror.classifier.identity()), verdict };
-                    hearing.opinions.extend(verdicts.into_iter().map(opinion));
+            for (trace, hearing) in traces.iter().zip(&mut hearings) {
+                match juror.call(trace) {
+                    Ok(verdicts) => {
+                        let opinion = |verdict| Opinion { classifier: Arc::clone(juror.classifier.identity()), verdict };
+                        hearing.opinions.extend(verdicts.into_iter().map(opinion));
+                    }
+                    Err(why) => hearing.abstained.push(juror.abstains(&why)),
                 }
-                Err(why) => hearing.abstained.push(juror.abstains(&why)),
             }
         }
-        hearing
+        hearings
     }
 }
 
@@ -127,17 +130,19 @@ impl Jury {
         let seat = Arc::clone(&self.seats).acquire_owned().await.ok();
         let (panel, own) = (self.panel(), Arc::clone(trace));
         let heard = tokio::task::spawn_blocking(move || {
-            let hearing = panel.hear(&own);
+            let hearing = panel.hear(&[&own]).pop();
             drop(seat);
             hearing
         });
-        heard.await.unwrap_or_else(|_| self.excused(&Abstention::Trapped("the host's side of the call failed".to_owned())))
+        let failed = || self.excused(&Abstention::Trapped("the host's side of the call failed".to_owned()));
+        heard.await.ok().flatten().unwrap_or_else(failed)
     }
 
-    /// Hears every classifier on `trace`, on this thread: for those who bring threads of their own.
+    /// Hears every classifier on each of `traces`, on this thread: for those who bring threads of their own. The hearings stand
+    /// in the order of the traces.
     #[must_use]
-    pub fn hear_here(&self, trace: &Trace) -> Hearing {
-        self.panel().hear(trace)
+    pub fn hear_here(&self, traces: &[&Trace]) -> Vec<Hearing> {
+        self.panel().hear(traces)
     }
 
     fn panel(&self) -> Arc<Panel> {
@@ -149,6 +154,7 @@ impl Jury {
 mod tests {
     use super::*;
     use crate::model::{Classification, Confidence, Digest, Environment, Status};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Fixed(Arc<Identity>, Box<dyn Fn() -> Result<Vec<Verdict>, Abstention> + Send + Sync>);
 
@@ -179,8 +185,8 @@ mod tests {
     }
 
     fn jury(failures: usize, classifiers: Vec<Arc<dyn Classifier>>) -> Jury {
-        let failures = std::num::NonZeroUsize::new(failures).unwrap().into();
-        Jury::new(classifiers, &Plugins { breaker_failures: failures, ..Plugins::default() }, 2)
+        let settings = format!("breaker_failures = {failures}\nbreaker_pause_ms = 3600000");
+        Jury::new(classifiers, &toml::from_str(&settings).unwrap(), 2)
     }
 
     fn trace() -> Arc<Trace> {
@@ -221,5 +227,48 @@ mod tests {
             assert_eq!(why(&jury.hear(&trace()).await), ["empty: no opinion", "late: stopped after 200 ms"]);
         }
         assert_eq!(why(&jury.hear(&trace()).await), ["empty: no opinion", "late: left alone after 2 failures in a row"]);
+    }
+
+    #[tokio::test]
+    async fn who_has_begun_to_hear_a_trace_ends_with_those_it_began_with() {
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let (begun, may_go_on) = (std::sync::Mutex::new(begun), std::sync::Mutex::new(may_go_on));
+        let old = juror("old", move || {
+            begun.lock().unwrap().send(()).unwrap();
+            may_go_on.lock().unwrap().recv().unwrap();
+            Ok(vec![verdict()])
+        });
+        let jury = Arc::new(jury(9, vec![old]));
+        let own = Arc::clone(&jury);
+        let hearing = tokio::spawn(async move { own.hear(&trace()).await });
+        tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+        jury.replace(vec![juror("new", || Ok(vec![verdict()]))]);
+        let names = |hearing: &Hearing| hearing.opinions.iter().map(|o| o.classifier.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&jury.hear(&trace()).await), ["new"]);
+        go_on.send(()).unwrap();
+        assert_eq!(names(&hearing.await.unwrap()), ["old"]);
+    }
+
+    #[tokio::test]
+    async fn a_thousand_traces_before_a_hundred_classifiers_take_turns() {
+        static NOW: AtomicUsize = AtomicUsize::new(0);
+        static MOST: AtomicUsize = AtomicUsize::new(0);
+        let busy = || {
+            MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            NOW.fetch_sub(1, Ordering::SeqCst);
+            Ok(vec![verdict()])
+        };
+        let jury = Arc::new(jury(9, (0..100).map(|i| juror(&format!("j{i}"), busy)).collect()));
+        let hearings: Vec<_> = (0..1000)
+            .map(|_| {
+                let jury = Arc::clone(&jury);
+                tokio::spawn(async move { jury.hear(&trace()).await.opinions.len() })
+            })
+            .collect();
+        for hearing in hearings {
+            assert_eq!(hearing.await.unwrap(), 100);
+        }
+        assert!((1..=2).contains(&MOST.load(Ordering::SeqCst)), "{MOST:?} at once on two seats");
     }
 }

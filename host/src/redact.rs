@@ -19,8 +19,19 @@ const PROBLEM_CHARS: usize = 300;
 /// Masks the values of one input.
 #[derive(Debug)]
 pub struct Redactor {
-    matcher: Option<AhoCorasick>,
+    matcher: Matcher,
     values: Vec<(String, Manner)>,
+}
+
+/// What finds values.
+#[derive(Debug)]
+enum Matcher {
+    /// There is no value to be found: most recorded traces come without their input.
+    Nothing,
+    /// Finds the values.
+    Values(AhoCorasick),
+    /// The values could not be built into a matcher: every text is hidden rather than let through.
+    Everything,
 }
 
 /// Where a value counts as found.
@@ -46,15 +57,19 @@ impl Redactor {
         // All matches are wanted, overlapping ones too: a value inside or across another must leave no remainder.
         let mut builder = AhoCorasick::builder();
         builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
-        // Only an input of gigabytes cannot be built into a matcher; then every text is hidden rather than let through.
-        Self { matcher: builder.build(values.iter().map(|(text, _)| text)).ok(), values }
+        let matcher = match values.is_empty() {
+            true => Matcher::Nothing,
+            // Only an input of gigabytes cannot be built.
+            false => builder.build(values.iter().map(|(text, _)| text)).map_or(Matcher::Everything, Matcher::Values),
+        };
+        Self { matcher, values }
     }
 
     /// Masks every text of an outcome, then searches all that leaves once more, ids and names too, and writes down what it did
     /// and found. Evidence has been cut and masked by [`Redactor::excerpt`] before.
     pub fn outcome(&self, outcome: &mut Outcome) {
         let mut masked = 0;
-        for text in texts(outcome) {
+        for text in texts(outcome).filter(|_| !matches!(self.matcher, Matcher::Nothing)) {
             let (clean, count) = self.mask(text);
             masked += count;
             *text = clean;
@@ -62,6 +77,9 @@ impl Redactor {
         outcome.masked = masked;
         if let Some(problem) = &mut outcome.problem {
             problem.text = problem.text.chars().take(PROBLEM_CHARS).collect();
+        }
+        if let Matcher::Nothing = self.matcher {
+            return;
         }
         let ids =
             [outcome.session_id.as_ref().map(ToString::to_string), Some(outcome.action_id.to_string()), outcome.failing_step_id.clone()];
@@ -96,19 +114,22 @@ impl Redactor {
     fn in_id(&self, id: &str) -> bool {
         let alone = |found: &Range<usize>| is_alone(id, found, char::is_alphanumeric);
         self.matches(id).any(|(found, manner)| found.len() >= SHORT && (manner == Manner::Within || alone(&found)))
-            || self.matcher.is_none()
+            || matches!(self.matcher, Matcher::Everything)
     }
 
     /// Where any value stands in `text`, whatever is around it; with the manner in which it would count.
     fn matches<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Range<usize>, Manner)> + 'a {
-        let found = self.matcher.iter().flat_map(move |matcher| matcher.find_overlapping_iter(text));
+        let matcher = if let Matcher::Values(matcher) = &self.matcher { Some(matcher) } else { None };
+        let found = matcher.into_iter().flat_map(move |matcher| matcher.find_overlapping_iter(text));
         found.filter_map(|m| Some((m.range(), self.values.get(m.pattern().as_usize())?.1)))
     }
 
     /// Where input values stand, in order, without overlaps.
     fn hits(&self, text: &str) -> Vec<Range<usize>> {
-        if self.matcher.is_none() {
-            return std::iter::once(0..text.len()).collect();
+        match self.matcher {
+            Matcher::Nothing => return Vec::new(),
+            Matcher::Everything => return std::iter::once(0..text.len()).collect(),
+            Matcher::Values(_) => {}
         }
         let counts = |(found, manner): &(Range<usize>, Manner)| match manner {
             Manner::Within => true,

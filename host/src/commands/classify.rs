@@ -4,7 +4,7 @@
 use super::{court, settings};
 use crate::classify::{Asked, judge_here};
 use crate::cli::ClassifyArgs;
-use crate::debug_api::parse_recorded;
+use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
 use crate::model::Outcome;
@@ -83,12 +83,20 @@ struct Judged {
 impl Block {
     fn judge(&self, jury: &Jury, format: Format) -> Judged {
         let mut judged = Judged { batch: Batch::new(format), wrong: Vec::new() };
+        let mut right = Vec::new();
         for (i, line) in self.text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
-            match one(jury, line) {
-                Ok(outcome) => judged.batch.add(outcome),
+            match recorded(line) {
+                Ok(recorded) => right.push(recorded),
                 Err(what) => judged.wrong.push(format!("{}:{}: {what}; the line is skipped", self.place, self.first_line + i)),
             }
         }
+        let (traces, asked): (Vec<_>, Vec<_>) = right.into_iter().map(|r| ((r.name, r.trace), (r.input, r.expect))).unzip();
+        let cases = traces.into_iter().zip(&asked).map(|((name, trace), (input, expect))| {
+            let name = name.unwrap_or_else(|| trace.session.to_string());
+            let outcome = Outcome::of(name, trace.action, trace.environment);
+            (trace, Asked { input: input.as_ref(), expect: expect.as_ref() }, outcome)
+        });
+        judge_here(jury, cases.collect()).into_iter().for_each(|outcome| judged.batch.add(outcome));
         judged
     }
 }
@@ -102,13 +110,8 @@ impl Judged {
     }
 }
 
-fn one(jury: &Jury, line: &[u8]) -> Result<Outcome, String> {
-    let line = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
-    let recorded = parse_recorded(line)?;
-    let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
-    let outcome = Outcome::of(name, recorded.trace.action, recorded.trace.environment);
-    let asked = Asked { input: recorded.input.as_ref(), expect: recorded.expect.as_ref() };
-    Ok(judge_here(jury, &recorded.trace, asked, outcome))
+fn recorded(line: &[u8]) -> Result<Recorded, String> {
+    parse_recorded(std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?)
 }
 
 /// Reads files one after the other, in blocks of whole lines.

@@ -22,6 +22,7 @@ pub struct Plugins {
     pub load_deadline: Millis,
     pub memory_mib: Count,
     pub stack_kib: Count,
+    pub page_scan: PageScan,
     pub max_table_elements: Count,
     pub max_instances: Count,
     pub max_file_mib: Count,
@@ -136,6 +137,17 @@ impl Plugins {
             ..self.limits("")
         }
     }
+}
+
+/// Whether the kernel is asked which pages an instance has written to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageScan {
+    /// Where the kernel can tell.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// What of a trace's steps a plugin may see.

@@ -3,6 +3,7 @@
 use super::wire::PollAnswer;
 use crate::model::{Expect, ExpectLine, Trace};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// One recorded execution.
@@ -20,7 +21,7 @@ pub struct Recorded {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct Line<'a> {
     #[serde(default)]
     name: Option<String>,
     session_id: String,
@@ -30,6 +31,12 @@ struct Line {
     input_parameters: Option<Value>,
     #[serde(default)]
     expect: Option<ExpectLine>,
+    // The poll answer's own fields. Not flattened: raw values cannot pass through serde's flatten.
+    status: String,
+    #[serde(default, borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    trace: Option<&'a RawValue>,
 }
 
 /// Reads one line.
@@ -38,9 +45,8 @@ struct Line {
 /// The field that is wrong, and how.
 pub fn parse(text: &str) -> Result<Recorded, String> {
     let json = |e: serde_json::Error| format!("column {}: {}", e.column(), strip_place(&e));
-    let line: Line = serde_json::from_str(text).map_err(json)?;
-    // Raw values inside cannot pass through serde's flatten: the same text is read twice, each time for what it holds.
-    let answer: PollAnswer = serde_json::from_str(text).map_err(json)?;
+    let line: Line<'_> = serde_json::from_str(text).map_err(json)?;
+    let answer = PollAnswer { status: line.status, result: line.result, trace: line.trace };
     if !answer.ended() {
         return Err(format!("status: {} is neither COMPLETED nor FAILED", answer.status));
     }

@@ -32,26 +32,47 @@ pub(super) struct SubmitAnswer {
 /// The answer to a poll. Only the status must be there: an answer that says how a session ended is never lost for the sake of
 /// an odd field beside it.
 #[derive(Deserialize)]
-pub(super) struct PollAnswer {
+pub(super) struct PollAnswer<'a> {
     pub(super) status: String,
-    #[serde(default)]
-    result: Option<Value>,
-    #[serde(default)]
-    trace: Option<Box<RawValue>>,
+    #[serde(default, borrow)]
+    pub(super) result: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(super) trace: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct WireStep {
+struct WireStep<'a> {
     step_id: Option<Value>,
     step_name: Option<Value>,
     timestamp: Option<Value>,
-    input: Option<Box<RawValue>>,
-    output: Option<Box<RawValue>>,
-    error: Option<Value>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
-impl PollAnswer {
+/// The one field of a result that is looked at.
+#[derive(Deserialize)]
+struct WireResult<'a> {
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// An error as most platforms write it.
+#[derive(Deserialize)]
+struct WireFault {
+    #[serde(default)]
+    message: Option<Value>,
+    #[serde(default)]
+    stack: Option<Value>,
+    #[serde(default)]
+    code: Option<Value>,
+}
+
+impl PollAnswer<'_> {
     /// Whether the execution has ended.
     pub(super) fn ended(&self) -> bool {
         matches!(self.status.as_str(), Status::COMPLETED | Status::FAILED)
@@ -59,40 +80,53 @@ impl PollAnswer {
 
     /// The trace, free of wire format. What is no list of steps is no trace; what is no step is one of which nothing is known.
     pub(super) fn into_trace(self, session: SessionId, action: ActionId, environment: Environment) -> Trace {
-        let error = self.result.as_ref().and_then(|result| fault(result.get("error").unwrap_or(&Value::Null)));
-        let steps: Vec<&RawValue> = self.trace.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let step = |(i, raw): (usize, &&RawValue)| serde_json::from_str::<WireStep>(raw.get()).unwrap_or_default().into_step(i);
-        Trace { session, action, environment, status: Status(self.status), error, steps: steps.iter().enumerate().map(step).collect() }
+        let error = self.result.and_then(|raw| serde_json::from_str::<WireResult<'_>>(raw.get()).ok()?.error).and_then(fault);
+        let steps = self.trace.map(|raw| steps(raw.get())).unwrap_or_default();
+        let steps = steps.into_iter().enumerate().map(|(i, step)| step.into_step(i)).collect();
+        Trace { session, action, environment, status: Status(self.status), error, steps }
     }
 }
 
-impl WireStep {
+/// The steps of a list, in one pass where all of them are steps; else each for itself.
+fn steps(list: &str) -> Vec<WireStep<'_>> {
+    serde_json::from_str(list).unwrap_or_else(|_| {
+        let steps: Vec<&RawValue> = serde_json::from_str(list).unwrap_or_default();
+        steps.into_iter().map(|raw| serde_json::from_str(raw.get()).unwrap_or_default()).collect()
+    })
+}
+
+impl WireStep<'_> {
     fn into_step(self, index: usize) -> Step {
-        let json = |raw: Option<Box<RawValue>>| raw.map(|raw| raw.get().to_owned()).filter(|text| text != "null");
+        let json = |raw: Option<&RawValue>| raw.map(RawValue::get).filter(|text| *text != "null").map(str::to_owned);
         Step {
             id: self.step_id.and_then(text).unwrap_or_else(|| format!("#{index}")),
             name: self.step_name.and_then(text),
             timestamp: self.timestamp.and_then(text),
             input: json(self.input),
             output: json(self.output),
-            error: self.error.as_ref().and_then(fault),
+            error: self.error.and_then(fault),
         }
     }
 }
 
 /// An error as platforms write it: an object with `message`, `stack`, `code`, or a bare text. Some write `false` or something
 /// empty where there is none.
-fn fault(value: &Value) -> Option<Fault> {
-    match value {
+fn fault(raw: &RawValue) -> Option<Fault> {
+    if raw.get().starts_with('{') && raw.get().trim_matches(['{', '}']).trim().is_empty() {
+        return None;
+    }
+    if let Some(fields) = raw.get().starts_with('{').then(|| serde_json::from_str::<WireFault>(raw.get()).ok()).flatten() {
+        return Some(Fault {
+            message: fields.message.and_then(text).unwrap_or_default(),
+            stack: fields.stack.and_then(text),
+            code: fields.code.and_then(text),
+        });
+    }
+    match serde_json::from_str(raw.get()).ok()? {
         Value::Null | Value::Bool(false) => None,
         Value::String(blank) if blank.trim().is_empty() => None,
-        Value::Object(fields) if fields.is_empty() => None,
         Value::Array(items) if items.is_empty() => None,
-        Value::String(message) => Some(Fault { message: message.clone(), ..Fault::default() }),
-        Value::Object(fields) => {
-            let field = |name: &str| fields.get(name).cloned().and_then(text);
-            Some(Fault { message: field("message").unwrap_or_default(), stack: field("stack"), code: field("code") })
-        }
+        Value::String(message) => Some(Fault { message, ..Fault::default() }),
         other => Some(Fault { message: other.to_string(), ..Fault::default() }),
     }
 }

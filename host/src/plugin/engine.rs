@@ -1,7 +1,7 @@
 //! The wasmtime engines of this process and the clock that stops what runs too long. It knows nothing of classifiers.
 
 use super::PluginError;
-use crate::config::Plugins;
+use crate::config::{PageScan, Plugins};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,9 +17,12 @@ const PLACES: u32 = 512;
 /// How many of those places may be taken by warm instances that wait for their next call; the rest is for calls.
 pub(super) const WARM_PLACES: usize = 384;
 
-/// How much of the memory that a call has written to stays with its place, in bytes: it is put back to its first state by copying,
-/// where it would otherwise be given back to the kernel and fetched again, page by page.
+/// How much of the memory of an instance stays with its place, in bytes: it is put back to its first state by copying, where it
+/// would otherwise be given back to the kernel and fetched again, page by page. Where the kernel tells which pages were written to
+/// (Linux 6.7 and later), only those count.
 const MEMORY_KEPT: usize = 1 << 20;
+/// The same where it does not tell: all of it is copied, which is still quicker than fetching it again.
+const MEMORY_KEPT_BLINDLY: usize = 4 << 20;
 const TABLE_KEPT: usize = 64 << 10;
 
 /// The engines. Code compiled by one runs in the other.
@@ -103,12 +106,15 @@ fn places(settings: &Plugins) -> PoolingAllocationConfig {
     let limits = settings.load_limits();
     let parts = u32::try_from(limits.instances).unwrap_or(u32::MAX).min(PLACES);
     let mut places = PoolingAllocationConfig::default();
+    let scan = settings.page_scan == PageScan::Auto && PoolingAllocationConfig::is_pagemap_scan_available();
+    let (scan, kept) = if scan { (Enabled::Yes, MEMORY_KEPT) } else { (Enabled::No, MEMORY_KEPT_BLINDLY) };
     places
         .total_component_instances(PLACES)
         .total_core_instances(PLACES * 4)
         .total_memories(PLACES)
         .total_tables(PLACES * 2)
         .total_stacks(0)
+        .max_unused_warm_slots(PLACES)
         .max_core_instances_per_component(parts)
         .max_memories_per_component(parts)
         .max_tables_per_component(parts)
@@ -117,10 +123,9 @@ fn places(settings: &Plugins) -> PoolingAllocationConfig {
         .table_elements(limits.table_elements)
         .max_component_instance_size(2 << 20)
         .max_core_instance_size(1 << 20)
-        .linear_memory_keep_resident(MEMORY_KEPT)
+        .linear_memory_keep_resident(kept)
         .table_keep_resident(TABLE_KEPT)
-        // Linux 6.7 and later tell which pages were written to; without that the first MEMORY_KEPT bytes are copied back.
-        .pagemap_scan(Enabled::Auto);
+        .pagemap_scan(scan);
     places
 }
 
