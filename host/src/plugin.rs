@@ -13,6 +13,8 @@ mod sandbox;
 mod snapshot;
 mod source;
 
+pub use bindings::wit::{Evidence as SaidEvidence, Verdict as SaidVerdict};
+pub use check::verdicts as check_verdicts;
 pub use compile::{COMPILE, Compiler, serve as serve_compiler};
 use profile::Memory;
 pub use profile::{Compiled, Profile};
@@ -181,6 +183,14 @@ impl Loader {
     /// Why it is refused.
     pub fn inspect(&self, path: &Path) -> Result<Profile, PluginError> {
         self.file(path).map(|plugin| plugin.profile)
+    }
+
+    /// The same of bytes that were read from `file`.
+    ///
+    /// # Errors
+    /// Why they are refused.
+    pub fn inspect_bytes(&self, file: &str, bytes: &[u8]) -> Result<Profile, PluginError> {
+        self.plugin(file, bytes).map(|plugin| plugin.profile)
     }
 
     fn file(&self, path: &Path) -> Result<Plugin, PluginError> {

@@ -1,8 +1,9 @@
 ;; A well-behaved classifier with a hook, written `;;@name`, in every place where a guest could misbehave. Tests put code there.
 (module
   ;;@imports
-  (memory (export "memory") 4 ;;@pages
-  )
+  (memory (export "memory")
+    ;;@pages
+    4)
   ;;@parts
   ;; the description at 16: name, version, summary; nothing read, nothing listed, no schema
   (data (i32.const 16) "\80\00\00\00\04\00\00\00\c0\00\00\00\05\00\00\00\80\00\00\00\04\00\00\00")

@@ -13,6 +13,7 @@ mod classify;
 mod demo;
 mod guests;
 mod hostile;
+mod hostile_files;
 mod merge;
 mod plugins;
 mod poll;

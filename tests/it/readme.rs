@@ -15,14 +15,17 @@ fn commands() -> Vec<String> {
 }
 
 /// Where each command is run; one that is not here is run nowhere.
-const RUN: [(&str, &str); 9] = [
+const RUN: [(&str, &str); 12] = [
     ("cargo run --release -- demo", ".ci/run"),
     ("cargo test --workspace", ".ci/run"),
     ("plugins/regex/build.sh", ".ci/run"),
     ("cargo bench -p tracejury", ".ci/run"),
     ("tracejury simulate", "driver.rs, by every test that has a simulator"),
     ("export CXONE_BASE_URL=http://127.0.0.1:4711 CXONE_CLIENT_ID=demo-client CXONE_CLIENT_SECRET=demo-secret", "the quick start below"),
-    ("tracejury plugin list", "guests.rs"),
+    ("tracejury plugin list", "plugins.rs"),
+    ("tracejury plugin inspect regex", "plugins.rs"),
+    ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none loader -- -max_total_time=60 -max_len=65536", ".ci/run"),
+    ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none verdicts -- -max_total_time=60", ".ci/run"),
     ("tracejury run vectors.json", "the quick start below"),
     ("tracejury classify traces.ndjson --format json", "the recorded trace below"),
 ];

@@ -20,7 +20,10 @@ pub(super) fn description(described: &wit::Description) -> Result<(String, Strin
 }
 
 /// All verdicts of one answer, or what is wrong with the first that no verdict may be.
-pub(super) fn verdicts(answer: Vec<wit::Verdict>, trace: &Trace, limits: &Limits, grants: &Grants) -> Result<Vec<Verdict>, Abstention> {
+///
+/// # Errors
+/// What is wrong, as the abstention it makes of the answer.
+pub fn verdicts(answer: Vec<wit::Verdict>, trace: &Trace, limits: &Limits, grants: &Grants) -> Result<Vec<Verdict>, Abstention> {
     if answer.len() > limits.verdicts {
         return Err(Abstention::Invalid(format!("{} verdicts, more than {}", answer.len(), limits.verdicts)));
     }
