@@ -119,8 +119,8 @@ impl host::Host for Guest {
     fn log(&mut self, level: host::Level, message: String) {
         let name = &self.name;
         match self.log_lines_left.checked_sub(1) {
-            Some(left) => self.log_lines_left = left,
-            None => return,
+            Some(left) if tracing::enabled!(tracing::Level::DEBUG) => self.log_lines_left = left,
+            _ => return,
         }
         let end = message.floor_char_boundary(self.limits.text_bytes);
         let text = printable(message.get(..end).unwrap_or_default());
