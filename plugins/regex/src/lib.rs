@@ -4,6 +4,7 @@
 mod arena;
 #[cfg(target_arch = "wasm32")]
 mod component;
+mod finder;
 mod literals;
 pub mod pack;
 mod pattern;

@@ -3,13 +3,14 @@
 //! library for it (`regex-filtered`) keeps whole patterns in step with each other, where here a rule asks for some of its patterns
 //! only, and stops at the first rule that holds. It knows patterns, not rules.
 
+use crate::finder::KEY;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// The most literals that stand for one part of a pattern: with more, the part is taken for anything.
 const MOST: usize = 48;
 /// The shortest literal worth looking for, in bytes: shorter ones stand in every text.
-const SHORTEST: usize = 3;
-/// How much of a literal is looked for, in bytes: more tells hardly more, and makes the automaton larger.
+const SHORTEST: usize = KEY;
+/// How much of a literal is looked for, in bytes: more tells hardly more.
 const LONGEST: usize = 6;
 /// How many bytes of a match may stand before its literal: each of them is a place to try.
 const FARTHEST: usize = 24;

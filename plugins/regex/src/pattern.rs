@@ -12,8 +12,10 @@ use std::error::Error;
 
 /// The most memory one compiled pattern may take, in bytes.
 const SIZE_LIMIT: usize = 16 << 20;
-/// With more places than this in a text, it is quicker to search it as a whole.
-const MANY: usize = 256;
+/// How many times longer a byte takes in a search of the whole text than in a try at one place: most tries end at once.
+const WHOLE: usize = 8;
+/// So many bytes can be tried in any text, however short, before it is searched as a whole.
+const SMALL: usize = 4096;
 
 /// A pattern made ready.
 #[derive(Debug)]
@@ -65,7 +67,9 @@ impl Pattern {
     /// it could begin, so that what is found is what a search of the whole text would find.
     pub fn find_near(&self, text: &str, places: impl Iterator<Item = usize> + Clone, memory: &mut Memory) -> Option<Range> {
         let Kind::Near { quick, long, before, longest } = &self.0 else { return self.find(text, memory) };
-        if places.clone().nth(MANY).is_some() {
+        // What trying would cost at the most, against one search of the text as a whole.
+        let tries = places.clone().count().saturating_mul(before.1 - before.0 + 1);
+        if tries.saturating_mul(longest.unwrap_or(text.len())) > WHOLE.saturating_mul(text.len()).saturating_add(SMALL) {
             return self.find(text, memory);
         }
         let mut first: Option<Range> = None;

@@ -1,10 +1,10 @@
 //! A pack made ready to run: one pass over each text finds which patterns may match, then rules are tried in the order of their
 //! confidence until one holds. It knows texts and where they stand, not traces.
 
+use crate::finder::Finder;
 use crate::literals::{self, FOLDS_TO_ASCII, Required};
 use crate::pack::{self, Field, Pack, Rule};
 use crate::pattern::{Memory, Pattern};
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_syntax::hir::Hir;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -49,11 +49,13 @@ pub struct Rules {
     /// Each rule's index and that of its first pattern; the most confident rule first, the earlier of equals first.
     ranks: Vec<(usize, usize)>,
     /// Finds the literals that patterns cannot match without.
-    literals: AhoCorasick,
+    literals: Finder,
     /// What the presence of each literal makes possible.
     hints: Vec<Hint>,
     /// What no literal speaks for, and so is always possible.
     always: Hint,
+    /// All patterns and rules: what is possible where literals are no help.
+    everything: Hint,
     /// What searches write to.
     memory: Mutex<Memory>,
 }
@@ -63,8 +65,6 @@ pub struct Rules {
 struct Hint {
     patterns: Vec<usize>,
     ranks: Vec<usize>,
-    /// Whether it says that literals are of no help in this text.
-    everything: bool,
 }
 
 impl Hint {
@@ -130,20 +130,15 @@ impl Rules {
         let confidence = |(i, _): &(usize, usize)| pack.rules.get(*i).map_or(0.0, |rule| rule.confidence);
         // A stable sort: of equals the earlier stays first.
         ranks.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)));
-        let (literals, hints, always) = hints(&pack, &ranks, &required);
-        // Texts are put into lower case before, which halves the automaton: a fresh copy of its memory is what a trace pays for.
-        let literals = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::DFA))
-            .prefilter(false)
-            .build(literals)
-            .map_err(|e| format!("patterns: {e}"))?;
+        let (literals, hints, always, everything) = hints(&pack, &ranks, &required);
+        let literals = Finder::new(literals.iter().map(Vec::as_slice));
         // Parsed again rather than kept: what lasts is then laid side by side, in the room that building left.
         let mut compiled = Vec::with_capacity(required.len());
         let all = pack.rules.iter().flat_map(|rule| patterns(rule).map(move |pattern| (rule, pattern)));
         for ((rule, pattern), required) in all.zip(&required) {
             compiled.push(Pattern::new(&parse(rule, pattern)?, required.as_ref()).map_err(|e| wrong(rule, pattern, e.as_ref()))?);
         }
-        Ok(Self { patterns: compiled, pack, ranks, literals, hints, always, memory: Mutex::default() })
+        Ok(Self { patterns: compiled, pack, ranks, literals, hints, always, everything, memory: Mutex::default() })
     }
 
     /// Runs every example bare, and one of each rule as runtimes print it with a stack: what the regex engine builds on first
@@ -171,15 +166,19 @@ impl Rules {
         let hinted = |text: &Text<'_>| {
             let mut hints = Hints { patterns: Marks::of(self.patterns.len()), places: Vec::new(), everywhere: false };
             hints.patterns.add(&self.always.patterns);
-            for found in self.literals.find_overlapping_iter(&text.text.to_ascii_lowercase()) {
-                let literal = found.pattern().as_usize();
+            if !text.text.is_ascii() && FOLDS_TO_ASCII.iter().any(|fold| text.text.contains(fold)) {
+                hints.patterns.add(&self.everything.patterns);
+                ranks.add(&self.everything.ranks);
+                hints.everywhere = true;
+                return hints;
+            }
+            self.literals.find(text.text.to_ascii_lowercase().as_bytes(), |literal, at| {
                 if let Some(hint) = self.hints.get(literal) {
                     hints.patterns.add(&hint.patterns);
                     ranks.add(&hint.ranks);
-                    hints.places.push((literal, found.start()));
-                    hints.everywhere |= hint.everything;
+                    hints.places.push((literal, at));
                 }
-            }
+            });
             hints
         };
         let hints: Vec<_> = texts.iter().map(hinted).collect();
@@ -233,10 +232,10 @@ struct Hints {
     everywhere: bool,
 }
 
-/// The literals to look for, what each hints at, and what no literal speaks for.
-fn hints(pack: &Pack, ranks: &[(usize, usize)], required: &[Option<Required>]) -> (Vec<Vec<u8>>, Vec<Hint>, Hint) {
+/// The literals to look for, what each hints at, what no literal speaks for, and everything.
+fn hints(pack: &Pack, ranks: &[(usize, usize)], required: &[Option<Required>]) -> (Vec<Vec<u8>>, Vec<Hint>, Hint, Hint) {
     let mut by_literal: BTreeMap<Vec<u8>, Hint> = BTreeMap::new();
-    let (mut always, mut everything) = (Hint::default(), Hint { everything: true, ..Hint::default() });
+    let (mut always, mut everything) = (Hint::default(), Hint::default());
     for (rank, &(rule, first)) in ranks.iter().enumerate() {
         let Some(rule) = pack.rules.get(rule) else { continue };
         // Without one of `any` a rule cannot hold; where it has none, without the first of `all`.
@@ -250,11 +249,8 @@ fn hints(pack: &Pack, ranks: &[(usize, usize)], required: &[Option<Required>]) -
             }
         }
     }
-    for fold in FOLDS_TO_ASCII {
-        by_literal.insert(fold.as_bytes().to_vec(), everything.clone());
-    }
     let (literals, hints) = by_literal.into_iter().unzip();
-    (literals, hints, always)
+    (literals, hints, always, everything)
 }
 
 fn parse(rule: &Rule, pattern: &str) -> Result<Hir, String> {
@@ -316,21 +312,14 @@ mod tests {
         /// The literals are a short cut: with and without them the same rule speaks.
         #[test]
         fn the_short_cut_changes_nothing(words in proptest::collection::vec(0_usize..400, 0..6), noise in "\\PC{0,20}") {
-            static BOTH: std::sync::LazyLock<(Rules, Rules)> = std::sync::LazyLock::new(|| {
-                let (short, mut long) = (Rules::from_settings("").unwrap(), Rules::from_settings("").unwrap());
-                long.always.patterns = (0..long.patterns.len()).collect();
-                long.always.ranks = (0..long.ranks.len()).collect();
-                // Literals at which everything is possible: each text is searched as a whole.
-                long.literals = AhoCorasick::new([""]).unwrap();
-                long.hints = vec![Hint { everything: true, ..long.always.clone() }];
-                (short, long)
-            });
-            let (short, long) = &*BOTH;
-            let examples: Vec<_> = short.pack.rules.iter().flat_map(|r| r.matches.iter().chain(&r.rejects)).collect();
+            static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(|| Rules::from_settings("").unwrap());
+            let examples: Vec<_> = RULES.pack.rules.iter().flat_map(|r| r.matches.iter().chain(&r.rejects)).collect();
             let mut text: String = words.iter().map(|i| examples[i % examples.len()].as_str()).collect::<Vec<_>>().join(" ");
             text.push_str(&noise);
-            let said = |rules: &Rules| rules.best(&message(&text)).map(|m| (m.rule.id.clone(), m.spans));
-            prop_assert_eq!(said(short), said(long));
+            let said = |text: &str| RULES.best(&message(text)).map(|m| (m.rule.id.clone(), m.spans));
+            // With a long s in the text no literal is trusted, and each pattern is searched for in all of it.
+            let (short, long) = (said(&format!("{text} s")), said(&format!("{text} \u{17f}")));
+            prop_assert_eq!(short, long);
         }
     }
 
