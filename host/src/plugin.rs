@@ -10,6 +10,7 @@ mod prepare;
 mod profile;
 mod reload;
 mod sandbox;
+mod seats;
 mod snapshot;
 mod source;
 
@@ -19,6 +20,7 @@ pub use compile::{COMPILE, Compiler, serve as serve_compiler};
 use profile::Memory;
 pub use profile::{Compiled, Profile};
 pub use reload::{Change, Watch};
+pub use seats::Loaded;
 
 use crate::config::Plugins;
 use crate::jury::Classifier;
@@ -27,9 +29,10 @@ use cache::{Cache, Key};
 use engine::Engine;
 use rayon::prelude::*;
 use sandbox::{Places, Sandbox};
-use std::collections::BTreeMap;
+use seats::Candidate;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The default classifier, built from `plugins/regex` by its `build.sh`.
 const DEFAULT: &[u8] = include_bytes!("../../plugins/regex/regex.wasm");
@@ -62,8 +65,14 @@ pub enum PluginError {
     },
 }
 
+/// How much is said of what is wrong with a file, in characters: it may quote the file, and stands in every outcome.
+const REFUSAL_CHARS: usize = 300;
+
 fn refused(file: &str, what: impl Into<String>, help: impl Into<String>) -> PluginError {
-    PluginError::Refused { file: file.to_owned(), what: what.into(), help: help.into() }
+    let what = what.into();
+    let cut = what.char_indices().nth(REFUSAL_CHARS).map_or(what.as_str(), |(end, _)| what.get(..end).unwrap_or_default());
+    let what = if cut.len() < what.len() { format!("{cut} …") } else { what };
+    PluginError::Refused { file: file.to_owned(), what, help: help.into() }
 }
 
 /// What is told while plugins are loaded.
@@ -82,69 +91,9 @@ pub struct Loader {
     compiler: Compiler,
     settings: Plugins,
     places: Arc<Places>,
+    /// Held while one is compiled: each compiles on all processors, and has its memory and its deadline to itself.
+    compiling: Mutex<()>,
     tell: Box<dyn Fn(Loading<'_>) + Send + Sync>,
-}
-
-/// The classifiers of a run, and what was refused. Of each file there is one entry, the default classifier's first.
-#[derive(Default, Clone)]
-pub struct Loaded {
-    seats: Vec<Seat>,
-    /// Names in the settings' grants and tables of their own that no plugin bears.
-    pub named_in_vain: Vec<String>,
-}
-
-/// What became of one file.
-#[derive(Clone)]
-struct Seat {
-    file: PathBuf,
-    classifier: Arc<dyn Classifier>,
-    profile: Profile,
-    refused: Option<Arc<PluginError>>,
-}
-
-impl Loaded {
-    /// All that sit in the jury: those that were refused too, since they must be seen to abstain.
-    #[must_use]
-    pub fn classifiers(&self) -> Vec<Arc<dyn Classifier>> {
-        self.seats.iter().map(|seat| Arc::clone(&seat.classifier)).collect()
-    }
-
-    /// What there is to know of each, in the same order.
-    #[must_use]
-    pub fn profiles(&self) -> Vec<&Profile> {
-        self.seats.iter().map(|seat| &seat.profile).collect()
-    }
-
-    /// What was refused, for people.
-    pub fn refused(&self) -> impl Iterator<Item = &PluginError> {
-        self.seats.iter().filter_map(|seat| seat.refused.as_deref())
-    }
-
-    /// Names stay unique: two plugins of one name could not be told apart in an outcome, and one could pass itself off as the
-    /// other. The one loaded earlier keeps it.
-    fn unique(&self, file: &Path, plugin: Result<Plugin, PluginError>) -> Result<Plugin, PluginError> {
-        let plugin = plugin?;
-        let taken = |seat: &&Seat| seat.file != file && seat.refused.is_none() && seat.profile.name == plugin.profile.name;
-        match self.seats.iter().find(taken) {
-            None => Ok(plugin),
-            Some(other) => {
-                let what = format!("is named {} like {}", other.profile.name, other.profile.file);
-                Err(refused(&file.display().to_string(), what, "rename one of them, or remove it"))
-            }
-        }
-    }
-
-    fn seat(&mut self, file: PathBuf, plugin: Result<Plugin, PluginError>) {
-        let plugin = self.unique(&file, plugin);
-        self.seats.push(match plugin {
-            Ok(plugin) => Seat { file, profile: plugin.profile.clone(), classifier: Arc::new(plugin), refused: None },
-            Err(error) => {
-                let absent = Absent::new(&file, &error);
-                let profile = Profile::of_refused(&file, &absent.identity.name, &absent.why);
-                Seat { file, profile, classifier: Arc::new(absent), refused: Some(Arc::new(error)) }
-            }
-        });
-    }
 }
 
 impl Loader {
@@ -154,7 +103,15 @@ impl Loader {
     /// The engine does not start.
     pub fn new(settings: &Plugins, compiler: Compiler, tell: impl Fn(Loading<'_>) + Send + Sync + 'static) -> Result<Self, PluginError> {
         let (engine, cache) = (Engine::new(settings)?, Cache::new(settings));
-        Ok(Self { engine, cache, compiler, settings: settings.clone(), places: Arc::default(), tell: Box::new(tell) })
+        Ok(Self {
+            engine,
+            cache,
+            compiler,
+            settings: settings.clone(),
+            places: Arc::default(),
+            compiling: Mutex::default(),
+            tell: Box::new(tell),
+        })
     }
 
     /// Loads the default classifier and every `*.wasm` of the folder.
@@ -163,18 +120,23 @@ impl Loader {
     /// Where nothing can run: the folder cannot be read, or the default classifier is broken.
     pub fn all(&self) -> Result<Loaded, PluginError> {
         let files = source::list(&self.settings.dir)?;
-        // As many at a time as there are processors; the order of names decides, not who is ready first.
-        let (default, plugins) =
-            rayon::join(|| self.plugin(DEFAULT_FILE, DEFAULT), || files.par_iter().map(|file| self.file(file)).collect::<Vec<_>>());
-        let mut loaded = Loaded::default();
-        loaded.seat(PathBuf::from(DEFAULT_FILE), Ok(default?));
-        files.into_iter().zip(plugins).for_each(|(file, plugin)| loaded.seat(file, plugin));
+        // As many at a time as there are processors; names decide, not who is ready first.
+        let (default, plugins) = rayon::join(
+            || self.plugin(DEFAULT_FILE, DEFAULT),
+            || files.into_par_iter().map(|file| self.candidate(file)).collect::<Vec<_>>(),
+        );
+        let mut loaded = Loaded::of(default?, plugins);
         // A grant to nobody is a name misspelt: whoever it was meant for would stay sealed without a word.
-        let named: BTreeMap<_, _> = loaded.seats.iter().map(|seat| (seat.profile.name.as_str(), ())).collect();
-        let names = self.settings.grants.keys().chain(self.settings.own.keys());
-        loaded.named_in_vain = names.filter(|name| !named.contains_key(name.as_str())).cloned().collect();
-        loaded.named_in_vain.dedup();
+        let settings = &self.settings;
+        let names = settings.grants.keys().chain(settings.own.keys()).chain(settings.priority.keys());
+        loaded.named_in_vain = names.filter(|name| !loaded.has(name)).cloned().collect::<BTreeSet<_>>().into_iter().collect();
         Ok(loaded)
+    }
+
+    /// A file of the folder, and what became of it.
+    fn candidate(&self, file: PathBuf) -> Candidate {
+        let stamp = source::stamp(&file);
+        Candidate { plugin: self.file(&file), stamp, file }
     }
 
     /// What there is to know of a file that need not lie in the folder.
@@ -203,7 +165,7 @@ impl Loader {
         let digest = Digest::of(bytes);
         // Rule packs and scripts will be handed over here; a component has no settings yet.
         let configure = "";
-        let key = Key::new(&self.engine, digest, configure);
+        let key = Key::new(&self.engine, &self.settings, digest, configure);
         let found = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, &key));
         let compiled = if found.is_some() { Compiled::Before } else { Compiled::Now };
         let (component, about) = match found {
@@ -231,6 +193,7 @@ impl Loader {
         configure: &str,
         bytes: &[u8],
     ) -> Result<(wasmtime::component::Component, prepare::About), PluginError> {
+        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         (self.tell)(Loading::Compiling(file));
         let prepared = self.compiler.prepare(&self.engine, &self.settings, file, configure, bytes);
         (self.tell)(Loading::Compiled);
@@ -242,7 +205,10 @@ impl Loader {
         });
         match kept {
             Some(kept) => Ok(kept),
-            None => Ok((self.engine.load(&prepared.code).map_err(|e| PluginError::Engine(e.to_string()))?, prepared.about)),
+            None => {
+                let loaded = self.engine.load(&prepared.code);
+                Ok((loaded.map_err(|e| refused(file, format!("cannot be loaded: {e}"), "please report this"))?, prepared.about))
+            }
         }
     }
 }
@@ -261,33 +227,5 @@ impl Classifier for Plugin {
 
     fn classify(&self, trace: &Trace) -> Result<Vec<Verdict>, Abstention> {
         self.sandbox.classify(trace)
-    }
-}
-
-/// A plugin that was refused: it abstains from every trace, so that no outcome is without a word of it.
-struct Absent {
-    identity: Arc<Identity>,
-    why: Abstention,
-}
-
-impl Absent {
-    fn new(file: &Path, error: &PluginError) -> Self {
-        let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
-        let what = match error {
-            PluginError::Refused { what, .. } => what.clone(),
-            other => other.to_string(),
-        };
-        let identity = Identity { name, version: String::new(), digest: Digest::of(b""), priority: 0 };
-        Self { identity: Arc::new(identity), why: Abstention::NotLoaded(what) }
-    }
-}
-
-impl Classifier for Absent {
-    fn identity(&self) -> &Arc<Identity> {
-        &self.identity
-    }
-
-    fn classify(&self, _: &Trace) -> Result<Vec<Verdict>, Abstention> {
-        Err(self.why.clone())
     }
 }

@@ -44,6 +44,13 @@ fn a_bare_function_is_wanted() {
 }
 
 #[test]
+fn very_much_is_wanted() {
+    let names: String = (0..200).map(|i| format!("(import \"wasi:w{i}/{}@0.2.0\" (instance))", "x".repeat(1000))).collect();
+    let said = why(&wat::parse_str(format!("(component {names})")).unwrap());
+    assert!(said.starts_with("not loaded: asks for what no classifier gets: wasi:w0/xxx") && said.chars().count() < 350, "{said}");
+}
+
+#[test]
 fn every_export_is_missing() {
     let said = why(&wat::parse_str("(component)").unwrap());
     assert!(said.starts_with("not loaded: is not of the world tracejury:classifier@0.1.0: "), "{said}");

@@ -139,11 +139,9 @@ fn a_component_that_does_not_fit_into_the_pool_runs_beside_it() {
 
 #[test]
 fn a_plugin_is_inspected_by_name_or_file() {
-    let bench = Bench::new();
-    bench.file(
-        "tracejury.toml",
-        "[plugins]\ncache_dir = 'cache'\n[plugins.for.team]\ndeadline_ms = 77\nisolation = 'warm'\n[plugins.grants]\nteam = ['output']\n",
-    );
+    let mut bench = Bench::new();
+    bench.env("TRACEJURY_CACHE_DIR", "cache");
+    bench.file("tracejury.toml", "[plugins.for.team]\ndeadline_ms = 77\nisolation = 'warm'\n[plugins.grants]\nteam = ['output']\n");
     let team = component("team", |text| text);
     bench.file("plugins/ours.wasm", &team);
     let outside = bench.file("elsewhere.wasm", component("team", |text| text.replace("1.0.0", "9.0.0")));
@@ -170,8 +168,8 @@ fn a_plugin_is_inspected_by_name_or_file() {
 
 #[test]
 fn two_processes_fill_one_cache() {
-    let bench = Bench::new();
-    bench.file("tracejury.toml", "[plugins]\ncache_dir = 'cache'\n");
+    let mut bench = Bench::new();
+    bench.env("TRACEJURY_CACHE_DIR", "cache");
     bench.file("plugins/team.wasm", component("team", |text| text));
     let start = || bench.command(&["plugin", "list", "--format", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let both = [start(), start()];
@@ -241,9 +239,68 @@ fn a_changed_plugin_takes_its_seat_while_a_command_goes_on() {
     assert_eq!(fed.verdicts(), ["team 3.0.0"]);
     std::fs::remove_file(path).unwrap();
     fed.until("plugins: plugins/team.wasm is gone, and used no more");
+    fed.until("plugins: team 3.1.0 of plugins/second.wasm is used from now on");
+    assert_eq!(fed.verdicts(), ["team 3.1.0"]);
+    let renamed = |from: &str, to: &str| std::fs::rename(bench.dir.path().join(from), bench.dir.path().join(to)).unwrap();
+    renamed("plugins/second.wasm", "plugins/a.wasm");
+    fed.until("plugins: team 3.1.0 of plugins/a.wasm is used from now on");
+    assert_eq!(fed.verdicts(), ["team 3.1.0"]);
+    std::fs::remove_file(bench.dir.path().join("plugins/a.wasm")).unwrap();
+    fed.until("plugins: plugins/a.wasm is gone, and used no more");
     assert_eq!(fed.verdicts(), [""; 0]);
     fed.lines = None;
     assert!(fed.child.wait().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_elsewhere_is_a_change() {
+    let bench = Bench::new();
+    let version = |version: &str| component("team", |text| text.replace("1.0.0", version));
+    bench.file("plugins/v1/team", version("1.0.0"));
+    bench.file("plugins/v2/team", version("2.0.0"));
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, bench.dir.path().join("plugins").join(name)).unwrap();
+    // As volumes of configuration are laid out: what is swapped is a folder that the file's link leads through.
+    link("v1", "..data");
+    link("..data/team", "team.wasm");
+    let mut fed = Fed::start(&bench);
+    assert_eq!(fed.verdicts(), ["team 1.0.0"]);
+    link("v2", "..next");
+    std::fs::rename(bench.dir.path().join("plugins/..next"), bench.dir.path().join("plugins/..data")).unwrap();
+    fed.until("plugins: team 2.0.0 of plugins/team.wasm is used from now on");
+    assert_eq!(fed.verdicts(), ["team 2.0.0"]);
+}
+
+/// Who has a verdict and who abstains, where these files all hold a plugin that calls itself `team`.
+fn calling_themselves_team(files: &[&str]) -> (Vec<String>, Vec<String>) {
+    let bench = Bench::new();
+    files
+        .iter()
+        .enumerate()
+        .for_each(|(i, file)| _ = bench.file(file, component("team", |text| text.replace("1.0.0", &format!("{i}.0.0")))));
+    let outcome = bench.piped(&["classify", "--format", "json"], &recorded("s", &failed("x"))).outcome();
+    let of = |list: &str, fields: [&str; 2]| {
+        let list = outcome[list].as_array().unwrap().iter().filter(|o| o["plugin"] != "regex");
+        list.map(|o| fields.map(|field| o[field].as_str().unwrap()).join(" ")).collect()
+    };
+    (of("verdicts", ["plugin", "version"]), of("abstained", ["plugin", "why"]))
+}
+
+#[test]
+fn nobody_gets_the_seat_of_another_by_its_name() {
+    let (verdicts, abstained) = calling_themselves_team(&["plugins/aaa.wasm", "plugins/team.wasm"]);
+    assert_eq!(verdicts, ["team 1.0.0"], "who bears its file's name has it");
+    assert_eq!(abstained, ["aaa.wasm not loaded: is named team like plugins/team.wasm"]);
+    let (verdicts, abstained) = calling_themselves_team(&["plugins/aaa.wasm", "plugins/bbb.wasm"]);
+    assert_eq!((verdicts.len(), abstained.len()), (0, 2), "none of two can be told to be the one that was meant");
+}
+
+#[test]
+fn a_file_of_a_project_does_not_say_where_compiled_code_lies() {
+    let bench = Bench::new();
+    bench.file("tracejury.toml", "[plugins]\ncache_dir = 'cache'\n");
+    let done = bench.tracejury(&["plugin", "list"]);
+    assert!(done.code == 2 && done.stderr.contains("tracejury.toml:2: cache_dir: unknown field `cache_dir`"), "{done:?}");
 }
 
 /// Runs a tool that makes components, if it is there.

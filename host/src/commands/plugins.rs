@@ -116,7 +116,7 @@ fn lines(profile: &Profile) -> Vec<Vec<String>> {
         ("granted", or_none(profile.granted.join(" "))),
         ("priority", profile.priority.to_string()),
         ("runs as", start),
-        ("memory", format!("{} KiB at the start, {place}", profile.memory_bytes.unwrap_or_default() >> 10)),
+        ("memory", profile.memory_bytes.map_or_else(|| place.to_owned(), |bytes| format!("{} KiB at the start, {place}", bytes >> 10))),
         ("compiled", compiled.to_owned()),
     ];
     if let Some(why) = &profile.refused {

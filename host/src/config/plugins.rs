@@ -36,6 +36,8 @@ pub struct Plugins {
     pub breaker_failures: Count,
     #[serde(rename = "breaker_pause_ms")]
     pub breaker_pause: Millis,
+    /// Only from the environment: what lies there is run as native code, so that a file of a project must not name it.
+    #[serde(skip)]
     pub cache_dir: PathBuf,
     pub cache_max_mib: Count,
     pub priority: BTreeMap<String, i32>,

@@ -80,7 +80,7 @@ impl PollAnswer<'_> {
 
     /// The trace, free of wire format. What is no list of steps is no trace; what is no step is one of which nothing is known.
     pub(super) fn into_trace(self, session: SessionId, action: ActionId, environment: Environment) -> Trace {
-        let error = self.result.and_then(|raw| serde_json::from_str::<WireResult<'_>>(raw.get()).ok()?.error).and_then(fault);
+        let error = self.result.and_then(|raw| object::<WireResult<'_>>(raw)?.error).and_then(fault);
         let steps = self.trace.map(|raw| steps(raw.get())).unwrap_or_default();
         let steps = steps.into_iter().enumerate().map(|(i, step)| step.into_step(i)).collect();
         Trace { session, action, environment, status: Status(self.status), error, steps }
@@ -112,23 +112,31 @@ impl WireStep<'_> {
 /// An error as platforms write it: an object with `message`, `stack`, `code`, or a bare text. Some write `false` or something
 /// empty where there is none.
 fn fault(raw: &RawValue) -> Option<Fault> {
-    if raw.get().starts_with('{') && raw.get().trim_matches(['{', '}']).trim().is_empty() {
-        return None;
-    }
-    if let Some(fields) = raw.get().starts_with('{').then(|| serde_json::from_str::<WireFault>(raw.get()).ok()).flatten() {
-        return Some(Fault {
-            message: fields.message.and_then(text).unwrap_or_default(),
-            stack: fields.stack.and_then(text),
-            code: fields.code.and_then(text),
-        });
+    let of = |message: Option<Value>, stack: Option<Value>, code: Option<Value>| Fault {
+        message: message.and_then(text).unwrap_or_default(),
+        stack: stack.and_then(text),
+        code: code.and_then(text),
+    };
+    if let Some(WireFault { message, stack, code }) = object(raw)
+        && (message.is_some() || stack.is_some() || code.is_some())
+    {
+        return Some(of(message, stack, code));
     }
     match serde_json::from_str(raw.get()).ok()? {
         Value::Null | Value::Bool(false) => None,
+        Value::Object(fields) if fields.is_empty() => None,
+        // Without any of the fields, or with one of them twice, of which the last counts.
+        Value::Object(mut fields) => Some(of(fields.remove("message"), fields.remove("stack"), fields.remove("code"))),
         Value::String(blank) if blank.trim().is_empty() => None,
         Value::Array(items) if items.is_empty() => None,
         Value::String(message) => Some(Fault { message, ..Fault::default() }),
         other => Some(Fault { message: other.to_string(), ..Fault::default() }),
     }
+}
+
+/// An object's fields. Serde would take a list for an object too, by the order of its items.
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok()).flatten()
 }
 
 fn text(value: Value) -> Option<String> {
@@ -197,6 +205,13 @@ mod tests {
         let trace = trace(r#"{"status":"FAILED","trace":[null,5,{"stepName":5,"stepId":"c","error":"boom"}]}"#);
         assert_eq!((trace.steps.len(), trace.failing_step()), (3, Some(2)));
         assert_eq!(trace.steps[2].name.as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn a_list_is_no_object_and_the_last_of_two_fields_counts() {
+        assert!(trace(r#"{"status":"FAILED","result":["some output"],"trace":[{}]}"#).error.is_none());
+        let twice = trace(r#"{"status":"FAILED","result":{"error":{"message":"a","message":"b","code":1}}}"#).error.unwrap();
+        assert_eq!((twice.message.as_str(), twice.code.as_deref()), ("b", Some("1")));
     }
 
     #[test]

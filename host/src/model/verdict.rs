@@ -175,6 +175,9 @@ pub enum Abstention {
     /// It answered with more than is read, in bytes.
     #[error("answered with more than {} KiB", .0 >> 10)]
     Answer(usize),
+    /// All places for instances were taken. That is no fault of its own.
+    #[error("there was no room for it")]
+    NoRoom,
     /// It crashed.
     #[error("trapped: {0}")]
     Trapped(String),
@@ -190,7 +193,7 @@ impl Abstention {
     /// Whether the classifier failed, as against having nothing to say or being kept from speaking.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        !matches!(self, Self::NoOpinion | Self::NoTrace | Self::Declined(_) | Self::NotLoaded(_) | Self::BreakerOpen(_))
+        !matches!(self, Self::NoOpinion | Self::NoTrace | Self::Declined(_) | Self::NotLoaded(_) | Self::BreakerOpen(_) | Self::NoRoom)
     }
 }
 

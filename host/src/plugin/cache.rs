@@ -9,13 +9,15 @@ use std::hash::{Hash as _, Hasher};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use wasmtime::component::Component;
 
 /// The end of an entry: behind the code stand what is known about it as JSON, then lengths and checksum of both, in this many
 /// bytes, then [`MAGIC`]. The code comes first and as it is, so that it can be mapped into memory rather than copied.
 const TRAILER: usize = 16;
 const MAGIC: &[u8; 8] = b"tjcache1";
+/// After how long an unfinished entry is taken for one that nobody will finish.
+const LEFT: Duration = Duration::from_secs(3600);
 
 /// The folder, and how much may lie in it.
 #[derive(Debug, Clone)]
@@ -29,11 +31,13 @@ pub(super) struct Cache {
 pub(super) struct Key(String);
 
 impl Key {
-    /// Of a file with this digest, handed this to `configure`, for this engine: another wasm, other settings, another wasmtime or
-    /// other settings of it never meet.
-    pub(super) fn new(engine: &Engine, wasm: Digest, configure: &str) -> Self {
+    /// Of a file with this digest, handed this to `configure`, for this engine, by this version of the host, with this limit on a
+    /// snapshot's size: where any of them differs another entry is meant.
+    pub(super) fn new(engine: &Engine, settings: &Plugins, wasm: Digest, configure: &str) -> Self {
         let mut hasher = Sha(Vec::new());
         engine.compatibility().hash(&mut hasher);
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        settings.max_file_mib.get().hash(&mut hasher);
         let short = |digest: Digest| digest.hex().chars().take(16).collect::<String>();
         Self(format!("{}-{}-{}.cwasm", wasm.hex(), short(Digest::of(configure.as_bytes())), short(Digest::of(&hasher.0))))
     }
@@ -89,10 +93,13 @@ impl Cache {
 
     /// Removes the entries that were not used for longest until the rest fits. The newest stays even where it alone is too large.
     fn shrink(&self, newest: &Key) -> std::io::Result<()> {
-        let entries = std::fs::read_dir(&self.dir)?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "cwasm"));
-        let mut entries: Vec<_> =
-            entries.filter_map(|entry| entry.metadata().ok().map(|m| (m.modified().ok(), m.len(), entry.path()))).collect();
+        let entries = std::fs::read_dir(&self.dir)?.flatten();
+        let entries = entries.filter_map(|entry| entry.metadata().ok().map(|m| (m.modified().ok(), m.len(), entry.path())));
+        let (mut entries, begun): (Vec<_>, Vec<_>) = entries.partition(|(.., path)| path.extension().is_some_and(|e| e == "cwasm"));
         entries.sort();
+        // What a process began to write an hour ago and never named was left by one that died.
+        let left = begun.iter().filter(|(modified, ..)| modified.and_then(|m| m.elapsed().ok()).is_some_and(|age| age > LEFT));
+        left.for_each(|(.., path)| drop(std::fs::remove_file(path)));
         let mut total: u64 = entries.iter().map(|(_, length, _)| length).sum();
         for (_, length, path) in entries {
             if total <= self.most {
@@ -184,6 +191,7 @@ mod tests {
 
     struct Kept {
         engine: Engine,
+        settings: Plugins,
         cache: Cache,
         key: Key,
         entry: PathBuf,
@@ -193,10 +201,11 @@ mod tests {
         /// A cache with one component in it.
         fn new(dir: &Path) -> Self {
             let cache = Cache { dir: dir.to_owned(), most: 1 << 30 };
-            let engine = Engine::new(&crate::config::load(None, |_| None).unwrap().plugins).unwrap();
-            let key = Key::new(&engine, Digest::of(b"it"), "");
+            let settings = crate::config::load(None, |_| None).unwrap().plugins;
+            let engine = Engine::new(&settings).unwrap();
+            let key = Key::new(&engine, &settings, Digest::of(b"it"), "");
             cache.keep(&key, &prepared(&engine));
-            Self { entry: dir.join(&key.0), engine, cache, key }
+            Self { entry: dir.join(&key.0), engine, settings, cache, key }
         }
 
         fn found(&self) -> bool {
@@ -237,8 +246,8 @@ mod tests {
     #[test]
     fn other_settings_and_other_wasm_are_other_entries() {
         let dir = tempfile::tempdir().unwrap();
-        let Kept { engine, cache, .. } = Kept::new(&dir.path().join("c"));
-        for key in [Key::new(&engine, Digest::of(b"other"), ""), Key::new(&engine, Digest::of(b"it"), "settings")] {
+        let Kept { engine, settings, cache, .. } = Kept::new(&dir.path().join("c"));
+        for key in [Key::new(&engine, &settings, Digest::of(b"other"), ""), Key::new(&engine, &settings, Digest::of(b"it"), "settings")] {
             assert!(cache.find(&engine, &key).is_none());
         }
     }
@@ -265,8 +274,8 @@ mod tests {
     #[test]
     fn what_was_not_used_for_longest_goes_first() {
         let dir = tempfile::tempdir().unwrap();
-        let Kept { engine, mut cache, key: first, entry } = Kept::new(&dir.path().join("c"));
-        let keys = ["a", "b", "c"].map(|name| Key::new(&engine, Digest::of(name.as_bytes()), ""));
+        let Kept { engine, settings, mut cache, key: first, entry } = Kept::new(&dir.path().join("c"));
+        let keys = ["a", "b", "c"].map(|name| Key::new(&engine, &settings, Digest::of(name.as_bytes()), ""));
         let long_ago = |name: &Key, days: u64| {
             let then = SystemTime::now() - std::time::Duration::from_secs(days * 86_400);
             std::fs::File::options().append(true).open(cache.dir.join(&name.0)).unwrap().set_modified(then).unwrap();

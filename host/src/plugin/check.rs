@@ -4,6 +4,8 @@ use super::bindings::wit;
 use crate::config::{Grants, Limits, Read};
 use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict, printable};
 
+/// The most pieces of evidence for one verdict.
+const EVIDENCE: usize = 64;
 /// The longest name or version.
 const NAME_BYTES: usize = 64;
 
@@ -42,8 +44,8 @@ fn verdict(said: wit::Verdict, trace: &Trace, limits: &Limits, grants: &Grants) 
     if let Some(long) = texts.into_iter().flatten().find(|t| t.len() > limits.text_bytes) {
         return Err(format!("a text of {} bytes, more than {}", long.len(), limits.text_bytes));
     }
-    if said.evidence.len() > limits.verdicts {
-        return Err(format!("{} pieces of evidence, more than {}", said.evidence.len(), limits.verdicts));
+    if said.evidence.len() > EVIDENCE {
+        return Err(format!("{} pieces of evidence, more than {EVIDENCE}", said.evidence.len()));
     }
     Ok(Verdict {
         classification: said.classification.parse().map_err(|e| format!("classification: {e}"))?,

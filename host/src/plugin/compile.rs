@@ -10,6 +10,7 @@ use std::io::{BufRead as _, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// The word by which this program is told that it is the process that compiles.
 pub const COMPILE: &str = "compile-plugin";
@@ -65,16 +66,25 @@ impl Compiler {
 }
 
 fn apart(program: &Path, settings: &Plugins, file: &str, configure: &str, bytes: &[u8]) -> Result<Prepared, PluginError> {
-    let failed = |e: std::io::Error| PluginError::Engine(format!("the process that compiles cannot be used: {e}"));
+    let failed = |e: std::io::Error| refused(file, format!("cannot be compiled: {e}"), "free some memory, files or processes");
+    // Folders are nothing to it, and their names may be no text.
+    let settings = Plugins { dir: PathBuf::new(), ..settings.clone() };
     let order = Order { file: file.to_owned(), configure: configure.to_owned(), settings: settings.clone() };
     let mut order = serde_json::to_vec(&order).map_err(|e| failed(e.into()))?;
     order.push(b'\n');
-    let mut child =
-        Command::new(program).arg(COMPILE).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    // It is there to hold what may go wrong: the secrets of the environment are no part of it.
+    let mut child = Command::new(program)
+        .arg(COMPILE)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
     let Some((mut stdin, stdout, stderr)) =
         child.stdin.take().zip(child.stdout.take()).zip(child.stderr.take()).map(|((a, b), c)| (a, b, c))
     else {
-        return Err(PluginError::Engine("the process that compiles has no streams".to_owned()));
+        return Err(failed(std::io::Error::other("the process that compiles has no streams")));
     };
     let (told, answered) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -96,7 +106,7 @@ fn apart(program: &Path, settings: &Plugins, file: &str, configure: &str, bytes:
                 let seconds = settings.compile_deadline.duration().as_secs_f64();
                 Err(refused(file, format!("was not compiled within {seconds} s"), "raise plugins.compile_deadline_ms if you trust it"))
             }
-            (Ok(answer), Ok(status)) => parse(file, &answer).unwrap_or_else(|| Err(broken_off(file, settings, status, &said))),
+            (Ok(answer), Ok(status)) => parse(file, &answer).unwrap_or_else(|| Err(broken_off(file, &settings, status, &said))),
             (Ok(_), Err(e)) => Err(failed(e)),
         }
     })
@@ -116,7 +126,7 @@ fn parse(file: &str, answer: &[u8]) -> Option<Result<Prepared, PluginError>> {
     Some(match serde_json::from_slice(line).ok()? {
         Answer::Ready(about) => Ok(Prepared { about: *about, code: code.get(1..)?.to_vec() }),
         Answer::Refused { what, help } => Err(refused(file, what, help)),
-        Answer::Failed(why) => Err(PluginError::Engine(why)),
+        Answer::Failed(why) => Err(refused(file, format!("cannot be compiled: {why}"), "please report this")),
     })
 }
 
@@ -139,6 +149,7 @@ pub fn serve(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
     input.read_until(b'\n', &mut line)?;
     let order: Order = serde_json::from_slice(&line)?;
     confine(&order.settings);
+    end_by(order.settings.compile_deadline.duration());
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
     let prepared = Engine::new(&order.settings).and_then(|e| prepare(&e, &order.settings, &order.file, &order.configure, &bytes));
@@ -151,6 +162,14 @@ pub fn serve(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
     output.write_all(b"\n")?;
     output.write_all(&code)?;
     output.flush()
+}
+
+/// Ends this process after its deadline. Whoever started it does so too, but may have ended before.
+fn end_by(deadline: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(deadline.saturating_add(Duration::from_secs(1)));
+        std::process::abort();
+    });
 }
 
 /// Limits on this process: the memory it may write to, processor time, and no core dump. Address space is left free: instances

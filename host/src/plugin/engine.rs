@@ -11,11 +11,12 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 /// How often the clock strikes: the grain of every deadline.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How many instances may live at once, warm ones included. A place costs address space only, until it is used.
-const PLACES: u32 = 512;
-
-/// How many of those places may be taken by warm instances that wait for their next call; the rest is for calls.
+/// How many memories, tables or core instances may be taken by warm instances that wait for their next call. Beside them there
+/// is room for a call on each processor, however many of them one component is made of. A place costs address space only, until
+/// it is used.
 pub(super) const WARM_PLACES: usize = 384;
+/// The most places there are: more address space than this is not to be had everywhere.
+const MOST_PLACES: usize = 8192;
 
 /// How much of the memory of an instance stays with its place, in bytes: it is put back to its first state by copying, where it
 /// would otherwise be given back to the kernel and fetched again, page by page. Where the kernel tells which pages were written to
@@ -29,8 +30,9 @@ const TABLE_KEPT: usize = 64 << 10;
 pub(super) struct Engine {
     /// Instances live in places made ready beforehand: quick, but a component must fit into a place.
     pooled: wasmtime::Engine,
+    has_pool: bool,
     /// For components that do not fit: instances get their memory when they are made. Started when first needed.
-    roomy: OnceLock<wasmtime::Engine>,
+    roomy: OnceLock<Result<wasmtime::Engine, String>>,
     config: Config,
 }
 
@@ -45,9 +47,12 @@ impl Engine {
         let mut pooled = config.clone();
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(places(settings)));
         // Where so much address space is not to be had, everything runs with memory made on demand.
-        let pooled = wasmtime::Engine::new(&pooled).or_else(|_| wasmtime::Engine::new(&config)).map_err(failed)?;
+        let (pooled, has_pool) = match wasmtime::Engine::new(&pooled) {
+            Ok(engine) => (engine, true),
+            Err(_) => (wasmtime::Engine::new(&config).map_err(|e| PluginError::Engine(e.to_string()))?, false),
+        };
         start_clock(&pooled)?;
-        Ok(Self { pooled, roomy: OnceLock::new(), config })
+        Ok(Self { pooled, has_pool, roomy: OnceLock::new(), config })
     }
 
     /// Compiles a component to code that [`Engine::load`] takes.
@@ -86,35 +91,41 @@ impl Engine {
 
     /// Whether a component lives in places made ready beforehand.
     pub(super) fn is_pooled(&self, component: &Component) -> bool {
-        wasmtime::Engine::same(component.engine(), &self.pooled)
+        self.has_pool && wasmtime::Engine::same(component.engine(), &self.pooled)
     }
 
     fn roomy(&self) -> wasmtime::Result<&wasmtime::Engine> {
-        if let Some(engine) = self.roomy.get() {
-            return Ok(engine);
+        let mut made = None;
+        // Of two threads that get here at once one makes the engine: with two clocks every deadline would be half as long.
+        let engine = self.roomy.get_or_init(|| {
+            let engine = wasmtime::Engine::new(&self.config).map_err(|e| e.to_string());
+            made = engine.as_ref().ok().cloned();
+            engine
+        });
+        if let Some(engine) = made {
+            start_clock(&engine).map_err(wasmtime::Error::new)?;
         }
-        let engine = wasmtime::Engine::new(&self.config)?;
-        // Of two threads that get here at once one engine is used and the other dropped, with its clock.
-        let engine = self.roomy.get_or_init(|| engine);
-        start_clock(engine).map_err(wasmtime::Error::new)?;
-        Ok(engine)
+        engine.as_ref().map_err(|why| wasmtime::Error::msg(why.clone()))
     }
 }
 
 /// The places for instances: as large as any component may be, which costs address space only.
 fn places(settings: &Plugins) -> PoolingAllocationConfig {
     let limits = settings.load_limits();
-    let parts = u32::try_from(limits.instances).unwrap_or(u32::MAX).min(PLACES);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let all = limits.instances.saturating_mul(processors).saturating_add(WARM_PLACES).min(MOST_PLACES);
+    let all = u32::try_from(all).unwrap_or(u32::MAX);
+    let parts = u32::try_from(limits.instances).unwrap_or(u32::MAX).min(all);
     let mut places = PoolingAllocationConfig::default();
     let scan = settings.page_scan == PageScan::Auto && PoolingAllocationConfig::is_pagemap_scan_available();
     let (scan, kept) = if scan { (Enabled::Yes, MEMORY_KEPT) } else { (Enabled::No, MEMORY_KEPT_BLINDLY) };
     places
-        .total_component_instances(PLACES)
-        .total_core_instances(PLACES * 4)
-        .total_memories(PLACES)
-        .total_tables(PLACES * 2)
+        .total_component_instances(all)
+        .total_core_instances(all)
+        .total_memories(all)
+        .total_tables(all)
         .total_stacks(0)
-        .max_unused_warm_slots(PLACES)
+        .max_unused_warm_slots(all)
         .max_core_instances_per_component(parts)
         .max_memories_per_component(parts)
         .max_tables_per_component(parts)
@@ -145,9 +156,4 @@ fn start_clock(engine: &wasmtime::Engine) -> Result<(), PluginError> {
 /// A span in strikes of the clock, one more than fit, since the first may come at once.
 pub(super) fn ticks(span: Duration) -> u64 {
     u64::try_from(span.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX).saturating_add(1)
-}
-
-#[allow(clippy::needless_pass_by_value)]
-fn failed(error: wasmtime::Error) -> PluginError {
-    PluginError::Engine(error.to_string())
 }

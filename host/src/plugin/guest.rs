@@ -5,7 +5,7 @@ use super::bindings::{host, wit};
 use crate::config::Limits;
 use crate::model::{Abstention, printable};
 use std::sync::Arc;
-use wasmtime::{ResourceLimiter, Trap};
+use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Trap};
 
 /// The host's side of one instance.
 pub(super) struct Guest {
@@ -39,6 +39,9 @@ impl Guest {
     /// Why a call failed, told by what stopped it, never by what the guest could have written itself.
     pub(super) fn why(&self, error: &wasmtime::Error) -> Abstention {
         let trap = error.downcast_ref::<Trap>();
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Abstention::NoRoom;
+        }
         match (trap, &self.refused) {
             (Some(Trap::Interrupt), _) => Abstention::Deadline(u64::try_from(self.limits.deadline.as_millis()).unwrap_or(u64::MAX)),
             (Some(Trap::StackOverflow), _) => Abstention::Stack(self.limits.stack),
@@ -62,32 +65,31 @@ fn untyped(error: &wasmtime::Error, limits: &Limits) -> Abstention {
     }
 }
 
+/// What is left when `more` is taken of it; nothing, where it is not enough. What is over a maximum of its own is refused behind this,
+/// and so takes nothing.
+fn taken(left: usize, current: usize, desired: usize, maximum: Option<usize>) -> Option<usize> {
+    let after = left.checked_sub(desired.saturating_sub(current))?;
+    Some(if maximum.is_some_and(|maximum| desired > maximum) { left } else { after })
+}
+
 impl ResourceLimiter for Guest {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // The cap is on all memories of the instance together: what this one adds is taken from what is left.
-        match self.memory_left.checked_sub(desired.saturating_sub(current)) {
-            Some(left) => {
-                self.memory_left = left;
-                Ok(true)
-            }
-            None => {
-                self.refused.get_or_insert(Abstention::Memory(self.limits.memory));
-                Ok(false)
-            }
+        let left = taken(self.memory_left, current, desired, maximum);
+        self.memory_left = left.unwrap_or(self.memory_left);
+        if left.is_none() {
+            self.refused.get_or_insert(Abstention::Memory(self.limits.memory));
         }
+        Ok(left.is_some())
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        match self.table_elements_left.checked_sub(desired.saturating_sub(current)) {
-            Some(left) => {
-                self.table_elements_left = left;
-                Ok(true)
-            }
-            None => {
-                self.refused.get_or_insert(Abstention::TableElements(self.limits.table_elements));
-                Ok(false)
-            }
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let left = taken(self.table_elements_left, current, desired, maximum);
+        self.table_elements_left = left.unwrap_or(self.table_elements_left);
+        if left.is_none() {
+            self.refused.get_or_insert(Abstention::TableElements(self.limits.table_elements));
         }
+        Ok(left.is_some())
     }
 
     fn instances(&self) -> usize {

@@ -53,7 +53,7 @@ pub(super) fn prepare(engine: &Engine, settings: &Plugins, file: &str, configure
         Ok(snapshot) if snapshot.len() <= settings.max_file_mib.mib() => (snapshot.as_slice(), None),
         Ok(snapshot) => (bytes, Some(format!("it would take {} MiB, more than max_file_mib", snapshot.len() >> 20))),
         // Whatever is wrong with the component is told by compiling it as it is.
-        Err(NoSnapshot::Impossible(why)) => (bytes, Some(printable(why))),
+        Err(NoSnapshot::Impossible(why)) => (bytes, Some(printable(&why.chars().take(SUMMARY_CHARS).collect::<String>()))),
         Err(NoSnapshot::Refused(why)) => return Err(refused(file, format!("cannot be configured: {why}"), "ask its author")),
     };
     let code = engine

@@ -57,7 +57,7 @@ pub struct Profile {
     pub isolation: &'static str,
     /// Whether its instances live in places made ready beforehand; those of large components do not fit there.
     pub pooled: bool,
-    /// The memory an instance has when it starts, in bytes.
+    /// The largest memory an instance has when it starts, in bytes, where that can be told.
     pub memory_bytes: Option<u64>,
     /// When it was compiled.
     pub compiled: Compiled,

@@ -1,16 +1,16 @@
 //! New versions of plugins while a command goes on: the folder is watched, a changed file is loaded beside its older version and
 //! takes its seat when it is ready. A broken one leaves the last good one where it is. It knows files and seats, not components.
 
-use super::{Loaded, Loader, PluginError, Seat};
+use super::seats::{Candidate, Loaded, Seat};
+use super::{DEFAULT_FILE, Loader, PluginError, source};
 use crate::jury::Jury;
-use notify_debouncer_mini::notify::{RecommendedWatcher, RecursiveMode};
+use notify_debouncer_mini::notify::{Error, RecommendedWatcher, RecursiveMode};
 use notify_debouncer_mini::{DebounceEventResult, Debouncer, new_debouncer};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a file must be left alone before it is read: who copies a file writes it in pieces.
+/// How long a folder must be left alone before it is looked at: who copies a file writes it in pieces.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// What a change of the folder came to.
@@ -43,46 +43,97 @@ impl Watch {
         mut tell: impl FnMut(Change) + Send + 'static,
     ) -> Result<Self, PluginError> {
         let dir = loader.settings.dir.clone();
-        let failed = |why: notify_debouncer_mini::notify::Error| PluginError::Folder { dir: dir.clone(), why: std::io::Error::other(why) };
-        let own = dir.clone();
-        let changed = move |events: DebounceEventResult| {
-            // An error of the watcher is no change of a file; the next change is seen all the same.
-            let paths = events.unwrap_or_default().into_iter().filter_map(|event| Some(own.join(event.path.file_name()?)));
-            let files: BTreeSet<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "wasm")).collect();
-            let changes: Vec<_> = files.into_iter().filter_map(|file| loaded.refresh(&loader, &file)).collect();
-            if !changes.is_empty() {
-                jury.replace(loaded.classifiers());
-                changes.into_iter().for_each(&mut tell);
-            }
+        let failed = |why: Error| PluginError::Folder { dir: dir.clone(), why: std::io::Error::other(why) };
+        let look = move || {
+            loaded.look_again(&loader, |now, change| {
+                jury.replace(now.classifiers());
+                tell(change);
+            });
         };
-        let mut watcher = new_debouncer(QUIET, changed).map_err(failed)?;
+        let look = Arc::new(Mutex::new(look));
+        // Whatever is told, the folder itself is looked at: events name links rather than what they lead to, and some get lost.
+        let own = Arc::clone(&look);
+        let mut watcher =
+            new_debouncer(QUIET, move |_: DebounceEventResult| (own.lock().unwrap_or_else(PoisonError::into_inner))()).map_err(failed)?;
         watcher.watcher().watch(&dir, RecursiveMode::NonRecursive).map_err(failed)?;
+        // What changed while all was loaded, before anyone watched.
+        (look.lock().unwrap_or_else(PoisonError::into_inner))();
         Ok(Self { _watcher: watcher })
     }
 }
 
 impl Loaded {
-    /// Looks at one file again; none where nothing came of it.
+    /// Looks at every file of the folder that is not as it was, and tells of each change with what is loaded then.
+    fn look_again(&mut self, loader: &Loader, mut tell: impl FnMut(&Self, Change)) {
+        // A folder that cannot be listed now may be there again the next time.
+        let Ok(files) = source::list(&loader.settings.dir) else { return };
+        let gone = |seat: &Seat| seat.file != Path::new(DEFAULT_FILE) && !files.contains(&seat.file);
+        let mut changed = false;
+        // First who leaves: a name may be free for another file then.
+        for file in self.seats.iter().filter(|seat| gone(seat)).map(|seat| seat.file.clone()).collect::<Vec<_>>() {
+            self.seats.retain(|seat| seat.file != file);
+            changed = true;
+            tell(self, Change::Left(file));
+        }
+        for file in &files {
+            if let Some(change) = self.refresh(loader, file) {
+                changed = true;
+                tell(self, change);
+            }
+        }
+        let namesakes: Vec<_> = self.seats.iter().filter(|seat| seat.namesake && changed).map(|seat| seat.file.clone()).collect();
+        for file in namesakes {
+            let candidate = loader.candidate(file);
+            let free = candidate.plugin.as_ref().is_ok_and(|plugin| self.bearer(&plugin.profile.name, &candidate.file).is_none());
+            if free {
+                self.seat(candidate, None);
+                self.tell_last(&mut tell);
+            }
+        }
+    }
+
+    /// Looks at one file; none where nothing came of it.
     fn refresh(&mut self, loader: &Loader, file: &Path) -> Option<Change> {
         let seat = self.seats.iter().position(|seat| seat.file == file);
-        if std::fs::symlink_metadata(file).is_err() {
-            self.seats.remove(seat?);
-            return Some(Change::Left(file.to_owned()));
-        }
-        let loaded = loader.file(file);
-        let before = seat.and_then(|seat| self.seats.get(seat));
-        if let (Ok(plugin), Some(before)) = (&loaded, before)
-            && before.profile.digest == Some(plugin.identity.digest)
-        {
+        let before = seat.and_then(|seat| self.seats.get_mut(seat));
+        let stamp = source::stamp(file);
+        if before.as_ref().is_some_and(|before| before.stamp == stamp) {
             return None;
         }
-        match (before.is_some_and(|seat| seat.refused.is_none()), self.unique(file, loaded)) {
-            (true, Err(error)) => Some(Change::Kept(error)),
-            (_, plugin) => {
-                self.seats.retain(|seat| seat.file != file);
-                self.seat(file.to_owned(), plugin);
+        let candidate = loader.candidate(file.to_owned());
+        let Some(before) = before else {
+            self.seat(candidate, None);
+            return self.seats.last().map(Change::of);
+        };
+        before.stamp = candidate.stamp;
+        let digest = candidate.plugin.as_ref().ok().map(|plugin| plugin.identity.digest);
+        if digest.is_some() && before.profile.digest == digest {
+            return None;
+        }
+        if before.refused.is_some() {
+            self.seat(candidate, None);
+            return self.seats.last().map(Change::of);
+        }
+        self.replace(candidate)
+    }
+
+    /// A new version in the seat of one that is good: it must be better than nothing.
+    fn replace(&mut self, candidate: Candidate) -> Option<Change> {
+        let Candidate { file, stamp, plugin } = candidate;
+        let other = plugin.as_ref().ok().and_then(|plugin| Some((plugin.profile.name.clone(), self.bearer(&plugin.profile.name, &file)?)));
+        match (plugin, other) {
+            (Err(error), _) => Some(Change::Kept(error)),
+            (Ok(_), Some((name, other))) => Some(Change::Kept(super::seats::like(&file, &name, &other))),
+            (Ok(plugin), None) => {
+                self.seat(Candidate { file, stamp, plugin: Ok(plugin) }, None);
                 self.seats.last().map(Change::of)
             }
+        }
+    }
+
+    fn tell_last(&self, tell: &mut impl FnMut(&Self, Change)) {
+        if let Some(seat) = self.seats.last() {
+            tell(self, Change::of(seat));
         }
     }
 }

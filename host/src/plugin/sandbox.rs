@@ -42,7 +42,7 @@ pub(super) fn too_large(component: &Component, limits: &Limits) -> Option<Absten
     }
 }
 
-/// The memory a component's instances have from the start, in bytes, where that can be told.
+/// The largest memory that a component's instances have from the start, in bytes, where that can be told.
 pub(super) fn memory_at_start(component: &Component) -> Option<u64> {
     component.resources_required()?.max_initial_memory_size.map(|pages| pages.saturating_mul(WASM_PAGE))
 }
@@ -59,19 +59,21 @@ pub(super) struct Sandbox {
     name: Arc<str>,
     limits: Arc<Limits>,
     grants: Grants,
+    /// How many places one instance takes.
+    parts: usize,
     idle: Mutex<Vec<Instance>>,
     places: Arc<Places>,
 }
 
-/// How many warm instances of all sandboxes wait for their next call.
+/// How many places are taken by warm instances, of all sandboxes, that wait for their next call.
 #[derive(Debug, Default)]
 pub(super) struct Places(AtomicUsize);
 
 impl Places {
-    fn take(&self) -> bool {
-        let taken = self.0.fetch_add(1, Ordering::Relaxed) < WARM_PLACES;
+    fn take(&self, places: usize) -> bool {
+        let taken = self.0.fetch_add(places, Ordering::Relaxed) + places <= WARM_PLACES;
         if !taken {
-            self.give_back(1);
+            self.give_back(places);
         }
         taken
     }
@@ -95,7 +97,10 @@ impl Sandbox {
         Classifier::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
         let pre = ClassifierPre::new(linker.instantiate_pre(component)?)?;
         let (name, limits, grants) = (name.into(), Arc::new(limits), Grants::new());
-        Ok(Self { engine, pre, configure, name, limits, grants, idle: Mutex::default(), places: Arc::default() })
+        // Where it cannot be told, as many as there may be.
+        let parts =
+            component.resources_required().map_or(limits.instances, |needs| needs.num_memories.max(needs.num_tables).max(1) as usize);
+        Ok(Self { engine, pre, configure, name, limits, grants, parts, idle: Mutex::default(), places: Arc::default() })
     }
 
     /// Lets the classifier see more than errors, and share the places for warm instances.
@@ -139,9 +144,12 @@ impl Sandbox {
         let lowered = Lowered::new(trace, &self.grants);
         let answer = instance.classifier.call_classify(&mut instance.store, lowered.as_trace());
         let answer = sorted(&instance.store, answer)?;
-        // Only an instance that answered comes back: after a trap a store is dead.
-        self.keep(instance);
-        check::verdicts(answer.map_err(declined)?, trace, &self.limits, &self.grants)
+        let verdicts = answer.map_err(declined).and_then(|answer| check::verdicts(answer, trace, &self.limits, &self.grants));
+        // Only an instance that did not fail comes back: after a trap a store is dead, and nonsense may come of a state gone bad.
+        if !verdicts.as_ref().is_err_and(Abstention::is_failure) {
+            self.keep(instance);
+        }
+        verdicts
     }
 
     /// How instances are shared between traces.
@@ -182,13 +190,13 @@ impl Sandbox {
 
     fn idle(&self) -> Option<Instance> {
         let instance = self.lock().pop()?;
-        self.places.give_back(1);
+        self.places.give_back(self.parts);
         Some(instance)
     }
 
     fn keep(&self, mut instance: Instance) {
         instance.calls += 1;
-        if self.isolation() == Isolation::Warm && instance.calls < self.limits.max_calls && self.places.take() {
+        if self.isolation() == Isolation::Warm && instance.calls < self.limits.max_calls && self.places.take(self.parts) {
             self.lock().push(instance);
         }
     }
@@ -202,7 +210,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         let idle = self.lock().len();
-        self.places.give_back(idle);
+        self.places.give_back(idle * self.parts);
     }
 }
 

@@ -4,6 +4,7 @@ use super::{PluginError, refused};
 use crate::config::Count;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The `*.wasm` files of `dir`, by name. A folder that does not exist holds none.
 pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
@@ -20,6 +21,26 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
         .map_err(failed)?;
     files.sort();
     Ok(files)
+}
+
+/// By what a file is seen to have changed without reading it: when it was written to, its length, and where the system tells which
+/// file it is.
+pub(super) type Stamp = (SystemTime, u64, u64);
+
+/// The stamp of a file as it is now; none where it cannot be asked.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), number(&metadata)))
+}
+
+#[cfg(unix)]
+fn number(metadata: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn number(_: &std::fs::Metadata) -> u64 {
+    0
 }
 
 /// The bytes of a plugin's file: of a regular one that lies in its folder, and of no more than the limit. All is asked of the one
