@@ -6,6 +6,8 @@
 pub const KEY: usize = 3;
 /// The size of the filter, in bits, as a power of two.
 const FILTER_BITS: u32 = 14;
+/// How many of a hash's lower bits its place in `starts` does not tell.
+const SHARED_BITS: u32 = 5;
 
 /// Literals made ready to be found.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub struct Finder {
     filter: Vec<u64>,
     /// Literals by the hash of their beginning, in its order.
     entries: Vec<(u32, Vec<u8>, usize)>,
+    /// Where in `entries` the hashes begin whose upper bits are the index.
+    starts: Vec<usize>,
 }
 
 impl Finder {
@@ -28,7 +32,9 @@ impl Finder {
                 *word |= 1 << (hash % 64);
             }
         }
-        Self { filter, entries }
+        let start = |upper: u32| entries.partition_point(|(hash, ..)| hash >> SHARED_BITS < upper);
+        let starts = (0..1 << (FILTER_BITS - SHARED_BITS)).map(start).collect();
+        Self { filter, entries, starts }
     }
 
     /// Tells of every literal in `text`, which is in lower case: its index and where it starts, from the front to the back.
@@ -42,12 +48,11 @@ impl Finder {
         }
     }
 
-    /// The literals with this hash that `rest` begins with. Kept out of the loop above, which it would make slower.
-    #[cold]
+    /// The literals with this hash that `rest` begins with.
     fn compare(&self, rest: &[u8], hash: u32, mut found: impl FnMut(usize)) {
-        let first = self.entries.partition_point(|(other, ..)| *other < hash);
-        for (_, literal, index) in self.entries.iter().skip(first).take_while(|(other, ..)| *other == hash) {
-            if rest.starts_with(literal) {
+        let Some(near) = self.starts.get((hash >> SHARED_BITS) as usize).and_then(|start| self.entries.get(*start..)) else { return };
+        for (other, literal, index) in near.iter().take_while(|(other, ..)| *other <= hash) {
+            if *other == hash && rest.starts_with(literal) {
                 found(*index);
             }
         }
