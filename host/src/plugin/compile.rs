@@ -152,7 +152,7 @@ pub fn serve(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
     end_by(order.settings.compile_deadline.duration());
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
-    let prepared = Engine::new(&order.settings).and_then(|e| prepare(&e, &order.settings, &order.file, &order.configure, &bytes));
+    let prepared = Engine::without_pool(&order.settings).and_then(|e| prepare(&e, &order.settings, &order.file, &order.configure, &bytes));
     let (answer, code) = match prepared {
         Ok(Prepared { about, code }) => (Answer::Ready(Box::new(about)), code),
         Err(PluginError::Refused { what, help, .. }) => (Answer::Refused { what, help }, Vec::new()),

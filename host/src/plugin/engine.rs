@@ -39,20 +39,25 @@ pub(super) struct Engine {
 impl Engine {
     /// The engines for these settings.
     pub(super) fn new(settings: &Plugins) -> Result<Self, PluginError> {
-        let mut config = Config::new();
-        config.wasm_component_model(true).epoch_interruption(true).max_wasm_stack(settings.stack_kib.kib());
-        // Costs half a microsecond a call, and no classifier waits for anything.
-        config.concurrency_support(false);
-        config.async_stack_size(settings.stack_kib.kib().saturating_add(1 << 20));
+        let config = config(settings);
         let mut pooled = config.clone();
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(places(settings)));
         // Where so much address space is not to be had, everything runs with memory made on demand.
-        let (pooled, has_pool) = match wasmtime::Engine::new(&pooled) {
-            Ok(engine) => (engine, true),
-            Err(_) => (wasmtime::Engine::new(&config).map_err(|e| PluginError::Engine(e.to_string()))?, false),
-        };
-        start_clock(&pooled)?;
-        Ok(Self { pooled, has_pool, roomy: OnceLock::new(), config })
+        match wasmtime::Engine::new(&pooled) {
+            Ok(pooled) => {
+                start_clock(&pooled)?;
+                Ok(Self { pooled, has_pool: true, roomy: OnceLock::new(), config })
+            }
+            Err(_) => Self::without_pool(settings),
+        }
+    }
+
+    /// One engine for both: for who makes few instances, and has no address space to spare.
+    pub(super) fn without_pool(settings: &Plugins) -> Result<Self, PluginError> {
+        let config = config(settings);
+        let engine = wasmtime::Engine::new(&config).map_err(|e| PluginError::Engine(e.to_string()))?;
+        start_clock(&engine)?;
+        Ok(Self { pooled: engine, has_pool: false, roomy: OnceLock::new(), config })
     }
 
     /// Compiles a component to code that [`Engine::load`] takes.
@@ -86,7 +91,7 @@ impl Engine {
     /// Makes a component by `load`, in the engine that it fits.
     fn fit(&self, load: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Component>) -> wasmtime::Result<Component> {
         // Asking whether it fits is loading it: the allocator looks at each module. An error that is not about room comes again.
-        load(&self.pooled).or_else(|_| load(self.roomy()?))
+        load(&self.pooled).or_else(|error| if self.has_pool { load(self.roomy()?) } else { Err(error) })
     }
 
     /// Whether a component lives in places made ready beforehand.
@@ -107,6 +112,16 @@ impl Engine {
         }
         engine.as_ref().map_err(|why| wasmtime::Error::msg(why.clone()))
     }
+}
+
+/// What both engines have in common; code depends on it.
+fn config(settings: &Plugins) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true).epoch_interruption(true).max_wasm_stack(settings.stack_kib.kib());
+    // Costs half a microsecond a call, and no classifier waits for anything.
+    config.concurrency_support(false);
+    config.async_stack_size(settings.stack_kib.kib().saturating_add(1 << 20));
+    config
 }
 
 /// The places for instances: as large as any component may be, which costs address space only.
