@@ -4,6 +4,8 @@
 
 /// How long the beginning is by which a literal is looked up, in bytes. No literal is shorter.
 pub const KEY: usize = 3;
+/// How much of a literal is looked for, in bytes: more tells hardly more, and this much is compared in one step.
+pub const LONGEST: usize = 8;
 /// The size of the filter, in bits, as a power of two.
 const FILTER_BITS: u32 = 14;
 /// How many of a hash's lower bits its place in `starts` does not tell.
@@ -15,55 +17,83 @@ pub struct Finder {
     /// A bit for each hash of a beginning.
     filter: Vec<u64>,
     /// Literals by the hash of their beginning, in its order.
-    entries: Vec<(u32, Vec<u8>, usize)>,
+    entries: Vec<Entry>,
     /// Where in `entries` the hashes begin whose upper bits are the index.
     starts: Vec<usize>,
 }
 
+/// A literal, as the number that its bytes make, and which of that number's bits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    hash: u32,
+    bytes: u64,
+    mask: u64,
+    index: usize,
+}
+
 impl Finder {
-    /// A finder of literals in lower case, each of at least [`KEY`] bytes; shorter ones are not found.
+    /// A finder of literals in lower case, each of [`KEY`] to [`LONGEST`] bytes; shorter ones are not found, longer ones by their
+    /// beginning.
     pub fn new<'a>(literals: impl Iterator<Item = &'a [u8]>) -> Self {
-        let keyed = |(index, literal): (usize, &[u8])| Some((hash(literal.first_chunk()?), literal.to_vec(), index));
-        let mut entries: Vec<_> = literals.enumerate().filter_map(keyed).collect();
+        let entry = |(index, literal): (usize, &[u8])| {
+            let mask = literal.iter().take(LONGEST).fold(0, |mask, _| mask << 8 | 0xff);
+            Some(Entry { hash: hash(key(literal)?), bytes: number(literal), mask, index })
+        };
+        let mut entries: Vec<_> = literals.enumerate().filter_map(entry).collect();
         entries.sort();
         let mut filter = vec![0_u64; 1 << (FILTER_BITS - 6)];
-        for (hash, ..) in &entries {
+        for Entry { hash, .. } in &entries {
             if let Some(word) = filter.get_mut(*hash as usize / 64) {
                 *word |= 1 << (hash % 64);
             }
         }
-        let start = |upper: u32| entries.partition_point(|(hash, ..)| hash >> SHARED_BITS < upper);
+        let start = |upper: u32| entries.partition_point(|entry| entry.hash >> SHARED_BITS < upper);
         let starts = (0..1 << (FILTER_BITS - SHARED_BITS)).map(start).collect();
         Self { filter, entries, starts }
     }
 
     /// Tells of every literal in `text`, which is in lower case: its index and where it starts, from the front to the back.
     pub fn find(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
-        for (at, key) in text.windows(KEY).enumerate() {
-            let Some(hash) = key.first_chunk().map(hash) else { return };
+        let Some(mut key) = key(text).map(|key| key << 8) else { return };
+        for (at, last) in text.iter().skip(KEY - 1).enumerate() {
+            key = key >> 8 | u32::from(*last) << (8 * (KEY - 1));
+            let hash = hash(key);
             let passes = self.filter.get(hash as usize / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1);
             if passes {
-                self.compare(text.get(at..).unwrap_or_default(), hash, |literal| found(literal, at));
+                self.compare(number(text.get(at..).unwrap_or_default()), hash, |literal| found(literal, at));
             }
         }
     }
 
-    /// The literals with this hash that `rest` begins with.
-    fn compare(&self, rest: &[u8], hash: u32, mut found: impl FnMut(usize)) {
+    /// The literals with this hash that a text of this number begins with.
+    fn compare(&self, text: u64, hash: u32, mut found: impl FnMut(usize)) {
         let Some(near) = self.starts.get((hash >> SHARED_BITS) as usize).and_then(|start| self.entries.get(*start..)) else { return };
-        for (other, literal, index) in near.iter().take_while(|(other, ..)| *other <= hash) {
-            if *other == hash && rest.starts_with(literal) {
-                found(*index);
+        for entry in near.iter().take_while(|entry| entry.hash <= hash) {
+            if entry.hash == hash && text & entry.mask == entry.bytes & entry.mask {
+                found(entry.index);
             }
         }
     }
 }
 
+/// The first three bytes as a number.
+fn key(text: &[u8]) -> Option<u32> {
+    let [a, b, c] = text.first_chunk::<KEY>()?.map(u32::from);
+    Some(a | b << 8 | c << 16)
+}
+
+/// The first eight bytes as a number; zeros where there are fewer.
+fn number(text: &[u8]) -> u64 {
+    if let Some(eight) = text.first_chunk() {
+        return u64::from_le_bytes(*eight);
+    }
+    text.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// Multiplicative hashing (Knuth, The Art of Computer Programming, vol. 3, 6.4): the upper bits of a product with 2³² over the golden
 /// ratio.
-fn hash(key: &[u8; KEY]) -> u32 {
-    let [a, b, c] = key.map(u32::from);
-    (a | b << 8 | c << 16).wrapping_mul(0x9e37_79b1) >> (32 - FILTER_BITS)
+fn hash(key: u32) -> u32 {
+    key.wrapping_mul(0x9e37_79b1) >> (32 - FILTER_BITS)
 }
 
 #[cfg(test)]
@@ -74,8 +104,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_finds_what_a_plain_search_finds(
-            literals in proptest::collection::vec("[abcé]{3,5}", 0..8),
-            text in "[abcé ]{0,60}",
+            literals in proptest::collection::vec("[abcd]{3,8}", 0..8),
+            text in "[abcdé ]{0,60}",
         ) {
             let mut found = Vec::new();
             Finder::new(literals.iter().map(|l| l.as_bytes())).find(text.as_bytes(), |literal, at| found.push((at, literal)));
