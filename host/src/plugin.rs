@@ -91,7 +91,7 @@ pub struct Loader {
     compiler: Compiler,
     settings: Plugins,
     places: Arc<Places>,
-    /// Held while one is compiled: each compiles on all processors, and has its memory and its deadline to itself.
+    /// Held while a process compiles: each does so on all processors, and has its memory and its deadline to itself.
     compiling: Mutex<()>,
     tell: Box<dyn Fn(Loading<'_>) + Send + Sync>,
 }
@@ -193,7 +193,9 @@ impl Loader {
         configure: &str,
         bytes: &[u8],
     ) -> Result<(wasmtime::component::Component, prepare::About), PluginError> {
-        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only for a process of its own: here the compiler's threads might take up the next one while they wait, and wait for it.
+        let apart = matches!(self.compiler, Compiler::Apart(_));
+        let _turn = apart.then(|| self.compiling.lock().unwrap_or_else(PoisonError::into_inner));
         (self.tell)(Loading::Compiling(file));
         let prepared = self.compiler.prepare(&self.engine, &self.settings, file, configure, bytes);
         (self.tell)(Loading::Compiled);

@@ -172,8 +172,9 @@ pub fn plain_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> 
     human::plain_table(header, rows, terminal_width()).trim_end().to_owned()
 }
 
+/// None where there is no terminal, or one that does not know its width and says 0.
 fn terminal_width() -> Option<u16> {
-    comfy_table::Table::new().width()
+    comfy_table::Table::new().width().filter(|width| *width > 0)
 }
 
 /// Writes a line to stdout. A reader that has gone away (`| head`) must not stop a run whose sessions are under way.

@@ -101,3 +101,15 @@ fn the_tables_rows_follow_the_vectors_and_say_what_differs() {
     assert!(done.stdout.contains("    status: expected COMPLETED, got FAILED\n"), "{}", done.stdout);
     assert!(!done.stdout.contains('\u{1b}') && !done.stderr.contains('\u{1b}'), "colour where no terminal is");
 }
+
+#[test]
+fn what_was_judged_is_not_lost_with_a_file_that_cannot_be_read() {
+    let bench = Bench::new();
+    bench.file("there.ndjson", recorded("s-1", &failed("connect ECONNREFUSED 10.0.0.1:443")));
+    for format in ["human", "json"] {
+        let done = bench.tracejury(&["classify", "there.ndjson", "nowhere.ndjson", "--format", format]);
+        assert!(done.code == 2 && done.stdout.contains("s-1") && done.stderr.contains("error: nowhere.ndjson: cannot be read"), "{done:?}");
+    }
+    let nothing = bench.tracejury(&["classify", "nowhere.ndjson"]);
+    assert!(nothing.code == 2 && nothing.stdout.is_empty(), "{nothing:?}");
+}

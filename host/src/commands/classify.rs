@@ -12,7 +12,8 @@ use crate::report::{Batch, Format, Report, warn};
 use rayon::prelude::*;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// How much is read at a time, in bytes; less where less is there.
 const BLOCK: usize = 128 << 10;
@@ -24,7 +25,7 @@ pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let court = court(&settings.plugins).await?;
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
     let format = args.common.format;
-    let jury = std::sync::Arc::clone(&court.jury);
+    let jury = Arc::clone(&court.jury);
     let work = tokio::task::spawn_blocking(move || classify(&jury, files, format));
     work.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("classifying broke off: {e}"), "please report this"))?
 }
@@ -36,35 +37,33 @@ fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format) -> Result<Exit, Fa
     let (mut names, mut bad) = (Vec::new(), 0);
     let mut done = Vec::new();
     loop {
-        // What was judged is written while what comes next is judged.
-        let some = some_blocks(&read);
-        let judged = rayon::join(
-            || some.par_iter().map(|block| block.judge(jury, format)).collect::<Vec<_>>(),
-            || std::mem::take(&mut done).into_iter().for_each(|judged: Judged| bad += judged.report(&mut report, &mut names)),
-        );
-        done = judged.0;
-        if done.is_empty() {
+        let mut write = |done: Vec<Judged>| done.into_iter().for_each(|judged| bad += judged.report(&mut report, &mut names));
+        let first = read.try_recv().ok().or_else(|| {
+            // Nothing more is there yet: whoever waits for an answer gets it now.
+            write(std::mem::take(&mut done));
+            read.recv().ok()
+        });
+        let blocks: Vec<_> = first.into_iter().chain(read.try_iter()).take(AT_ONCE).collect();
+        if blocks.is_empty() {
             break;
         }
-        if some.len() < AT_ONCE {
-            // Nothing more is there yet: whoever waits for an answer gets it now.
-            std::mem::take(&mut done).into_iter().for_each(|judged| bad += judged.report(&mut report, &mut names));
-        }
+        // What was judged is written while what comes next is judged.
+        let judge = || blocks.par_iter().map(|block| block.judge(jury, format)).collect::<Vec<_>>();
+        (done, ()) = rayon::join(judge, || write(std::mem::take(&mut done)));
     }
-    reader.join().map_err(|_| Failure::new(Exit::CouldNotRun, "reading broke off", "please report this"))??;
+    let ended = reader.join().unwrap_or_else(|_| Err(Failure::new(Exit::CouldNotRun, "reading broke off", "please report this")));
+    if ended.is_err() && report.outcomes() == 0 {
+        return ended.map(|()| Exit::Usage);
+    }
+    // What was judged before a file that cannot be read is not lost with it.
     report.table(&names);
     let summary = report.finish(&[]);
+    ended?;
     match (summary.vectors == 0 && bad == 0, bad) {
         (true, _) => Err(Failure::new(Exit::Usage, "there is no trace to classify", "give a file with one recorded trace a line")),
         (false, 0) => Ok(Exit::of(&summary)),
         (false, _) => Ok(Exit::Usage),
     }
-}
-
-/// Waits for a block, and takes what else is there; none at the end.
-fn some_blocks(read: &Receiver<Block>) -> Vec<Block> {
-    let first = read.recv().ok();
-    first.into_iter().chain(read.try_iter()).take(AT_ONCE).collect()
 }
 
 /// Whole lines of one file, and the number of the first.
