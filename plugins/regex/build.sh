@@ -11,6 +11,11 @@ target=${CARGO_TARGET_DIR:-$root/target}/guest
 triple=wasm32-unknown-unknown
 # A small stack and the blocks of 128 bits that every host of components knows.
 export RUSTFLAGS="-C link-arg=-zstack-size=131072 -C target-feature=+simd128"
+# What is committed names no folder of the machine that built it.
+for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    RUSTFLAGS+=" --remap-path-prefix=$sources=crates"
+done
+RUSTFLAGS+=" --remap-path-prefix=$root=tracejury"
 build=(build --manifest-path "$root/Cargo.toml" -p tracejury-regex --lib --profile guest --target "$triple" --locked)
 
 if [ -d "$(rustc --print sysroot)/lib/rustlib/$triple" ]; then
