@@ -27,7 +27,7 @@
 //! | 38–39 | writes escapes into its name; has a name of 100 kB | not loaded: describes itself wrongly: … |
 //! | 40 | floods the log | cut, and said to be |
 
-use crate::driver::{Bench, Done, failed, recorded, root};
+use crate::driver::{Bench, Done, compile_default, failed, recorded, root};
 use crate::guests::encoded;
 use serde_json::json;
 
@@ -51,6 +51,7 @@ pub fn base(hooks: &[(&str, &str)]) -> Vec<u8> {
 
 /// A bench with one plugin, and the outcome of a trace that the default classifier knows: its verdict and the exit code stand.
 pub fn beside(bytes: &[u8]) -> (Bench, Done) {
+    compile_default();
     let bench = Bench::new();
     bench.file("tracejury.toml", SETTINGS);
     bench.file("plugins/guest.wasm", bytes);

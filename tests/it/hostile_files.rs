@@ -12,7 +12,7 @@
 //! | 55–57 | is a link out of the folder, a fifo, a folder | not loaded: is … |
 //! | 58 | is replaced while it loads, again and again | one version or the other, whole |
 
-use crate::driver::{Bench, failed, recorded};
+use crate::driver::{Bench, compile_default, failed, recorded};
 use crate::guests::component;
 use crate::hostile::{base, judged, why, why_of};
 use std::fmt::Write as _;
@@ -152,8 +152,7 @@ fn slow_to_compile(blocks: usize) -> Vec<u8> {
 /// What is said of a component that is hard to compile, under these settings.
 fn compiled_under(settings: &str) -> String {
     let bench = Bench::new();
-    // The default classifier is compiled first, if no other test has done so: it needs more than the guest may have.
-    assert_eq!(bench.tracejury(&["plugin", "list"]).code, 0);
+    compile_default();
     bench.file("tracejury.toml", format!("[plugins]\n{settings}"));
     bench.file("plugins/guest.wasm", slow_to_compile(6000));
     why_of(&judged(&bench, &[]))
