@@ -85,9 +85,8 @@ impl Loaded {
         for file in namesakes {
             let candidate = loader.candidate(file);
             let free = candidate.plugin.as_ref().is_ok_and(|plugin| self.bearer(&plugin.profile.name, &candidate.file).is_none());
-            if free {
-                self.seat(candidate, None);
-                self.tell_last(&mut tell);
+            if let Some(change) = free.then(|| self.take_seat(candidate)).flatten() {
+                tell(self, change);
             }
         }
     }
@@ -101,18 +100,14 @@ impl Loaded {
             return None;
         }
         let candidate = loader.candidate(file.to_owned());
-        let Some(before) = before else {
-            self.seat(candidate, None);
-            return self.seats.last().map(Change::of);
-        };
+        let Some(before) = before else { return self.take_seat(candidate) };
         before.stamp = candidate.stamp;
         let digest = candidate.plugin.as_ref().ok().map(|plugin| plugin.identity.digest);
         if digest.is_some() && before.profile.digest == digest {
             return None;
         }
         if before.refused.is_some() {
-            self.seat(candidate, None);
-            return self.seats.last().map(Change::of);
+            return self.take_seat(candidate);
         }
         self.replace(candidate)
     }
@@ -124,17 +119,14 @@ impl Loaded {
         match (plugin, other) {
             (Err(error), _) => Some(Change::Kept(error)),
             (Ok(_), Some((name, other))) => Some(Change::Kept(super::seats::like(&file, &name, &other))),
-            (Ok(plugin), None) => {
-                self.seat(Candidate { file, stamp, plugin: Ok(plugin) }, None);
-                self.seats.last().map(Change::of)
-            }
+            (Ok(plugin), None) => self.take_seat(Candidate { file, stamp, plugin: Ok(plugin) }),
         }
     }
 
-    fn tell_last(&self, tell: &mut impl FnMut(&Self, Change)) {
-        if let Some(seat) = self.seats.last() {
-            tell(self, Change::of(seat));
-        }
+    /// Gives a file its seat, and says what came of it.
+    fn take_seat(&mut self, candidate: Candidate) -> Option<Change> {
+        self.seat(candidate, None);
+        self.seats.last().map(Change::of)
     }
 }
 
