@@ -8,7 +8,6 @@ use tracejury::config::{self, Isolation, PageScan, Plugins};
 use tracejury::jury::Classifier;
 use tracejury::model::{Environment, Fault, Status, Step, Trace};
 use tracejury::plugin::{Compiler, Loader};
-use tracejury_regex::rules::Rules;
 use tracejury_regex::{self as native, view};
 
 const ROUNDS: usize = 15;
@@ -21,11 +20,11 @@ type Contender<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 fn main() {
     let trace = trace();
     let lowered = lowered(&trace);
-    let rules = Rules::from_settings("").unwrap();
+    let rules = view::Classifier::new("").unwrap();
     let warm = default_classifier(Isolation::Warm, PageScan::Auto);
     let [fresh, unscanned] = [PageScan::Auto, PageScan::Off].map(|scan| default_classifier(Isolation::PerTrace, scan));
     let mut contenders: [Contender<'_>; 4] = [
-        ("native", Box::new(|| drop(black_box(view::verdicts(&rules, black_box(&lowered)))))),
+        ("native", Box::new(|| drop(black_box(rules.verdicts(black_box(&lowered)))))),
         ("warm instance", Box::new(|| drop(black_box(warm.classify(black_box(&trace)))))),
         ("instance per trace", Box::new(|| drop(black_box(fresh.classify(black_box(&trace)))))),
         ("  without page scan", Box::new(|| drop(black_box(unscanned.classify(black_box(&trace)))))),

@@ -111,5 +111,6 @@ fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor) -> VerdictLine {
         rule: verdict.rule,
         explanation: verdict.explanation,
         evidence: evidence.collect(),
+        attributes: verdict.attributes.into_iter().collect(),
     }
 }

@@ -181,6 +181,7 @@ mod tests {
             failing_step: None,
             explanation: String::new(),
             evidence: Vec::new(),
+            attributes: Vec::new(),
         }
     }
 

@@ -53,6 +53,7 @@ mod tests {
             failing_step: None,
             explanation: String::new(),
             evidence: Vec::new(),
+            attributes: Vec::new(),
         };
         let version = "1".into();
         let classifier = Arc::new(Identity { name: classifier.into(), version, digest: Digest::of(b""), priority });

@@ -4,7 +4,9 @@ mod bindings;
 mod cache;
 mod check;
 mod compile;
+mod draft;
 mod engine;
+mod form;
 mod guest;
 mod prepare;
 mod profile;
@@ -22,22 +24,25 @@ pub use profile::{Compiled, Profile};
 pub use reload::{Change, Watch};
 pub use seats::Loaded;
 
-use crate::config::Plugins;
+use crate::config::{Isolation, Limits, Plugins};
 use crate::jury::Classifier;
 use crate::model::{Abstention, Digest, Identity, Trace, Verdict};
 use cache::{Cache, Key};
+pub use draft::Draft;
 use engine::Engine;
+use form::Form;
+pub use form::Kind;
+use prepare::Start;
 use rayon::prelude::*;
 use sandbox::{Places, Sandbox};
 use seats::Candidate;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+pub use tracejury_regex::settings::Answer;
 
-/// The default classifier, built from `plugins/regex` by its `build.sh`.
-const DEFAULT: &[u8] = include_bytes!("../../plugins/regex/regex.wasm");
 /// Where the default classifier comes from, in place of a file's name.
-const DEFAULT_FILE: &str = "the default classifier";
+pub const DEFAULT_FILE: &str = "the default classifier";
 
 /// Why no classifier can run, or one is refused.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +119,7 @@ impl Loader {
         })
     }
 
-    /// Loads the default classifier and every `*.wasm` of the folder.
+    /// Loads the default classifier and every plugin of the folder.
     ///
     /// # Errors
     /// Where nothing can run: the folder cannot be read, or the default classifier is broken.
@@ -122,13 +127,13 @@ impl Loader {
         let files = source::list(&self.settings.dir)?;
         // As many at a time as there are processors; names decide, not who is ready first.
         let (default, plugins) = rayon::join(
-            || self.plugin(DEFAULT_FILE, DEFAULT),
+            || self.plugin(DEFAULT_FILE, &Form::of_default(), Use::Run),
             || files.into_par_iter().map(|file| self.candidate(file)).collect::<Vec<_>>(),
         );
-        let mut loaded = Loaded::of(default?, plugins);
+        let mut loaded = Loaded::of(default?, plugins, &self.settings.disabled);
         // A grant to nobody is a name misspelt: whoever it was meant for would stay sealed without a word.
         let settings = &self.settings;
-        let names = settings.grants.keys().chain(settings.own.keys()).chain(settings.priority.keys());
+        let names = settings.grants.keys().chain(settings.own.keys()).chain(settings.priority.keys()).chain(&settings.disabled);
         loaded.named_in_vain = names.filter(|name| !loaded.has(name)).cloned().collect::<BTreeSet<_>>().into_iter().collect();
         Ok(loaded)
     }
@@ -136,7 +141,10 @@ impl Loader {
     /// A file of the folder, and what became of it.
     fn candidate(&self, file: PathBuf) -> Candidate {
         let stamp = source::stamp(&file);
-        Candidate { plugin: self.file(&file), stamp, file }
+        let plugin = self.file(&file);
+        let parts = plugin.as_ref().map(|plugin| plugin.parts.as_slice()).unwrap_or_default();
+        let stamps = source::stamps_with(stamp, parts);
+        Candidate { plugin, stamps, file }
     }
 
     /// What there is to know of a file that need not lie in the folder.
@@ -152,52 +160,65 @@ impl Loader {
     /// # Errors
     /// Why they are refused.
     pub fn inspect_bytes(&self, file: &str, bytes: &[u8]) -> Result<Profile, PluginError> {
-        self.plugin(file, bytes).map(|plugin| plugin.profile)
+        let form = Form::of(Path::new(file), bytes, self.settings.max_file_mib)?;
+        self.plugin(file, &form, Use::Run).map(|plugin| plugin.profile)
     }
 
     fn file(&self, path: &Path) -> Result<Plugin, PluginError> {
         let bytes = source::read(path, self.settings.max_file_mib)?;
-        self.plugin(&path.display().to_string(), &bytes)
+        let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
+        self.plugin(&path.display().to_string(), &form, Use::Run)
     }
 
-    fn plugin(&self, file: &str, bytes: &[u8]) -> Result<Plugin, PluginError> {
-        source::looks_like_component(bytes).map_err(|(what, help)| refused(file, what, help))?;
-        let digest = Digest::of(bytes);
-        // Rule packs and scripts will be handed over here; a component has no settings yet.
-        let configure = "";
-        let key = Key::new(&self.engine, &self.settings, digest, configure);
+    fn plugin(&self, file: &str, form: &Form<'_>, used: Use) -> Result<Plugin, PluginError> {
+        let configure = form.asked(used.answer()).map_err(|error| refused(file, error.to_string(), "pack it again"))?;
+        // A script's engine cannot be captured; a draft changes so often that capturing it would take longer than it is used.
+        let start = match (form.kind, used) {
+            (Kind::Script, _) | (Kind::Rules, Use::Draft(_)) => Start::Configured,
+            _ => Start::Captured(configure.clone()),
+        };
+        let key = Key::new(&self.engine, &self.settings, Digest::of(&form.engine), &start);
         let found = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, &key));
         let compiled = if found.is_some() { Compiled::Before } else { Compiled::Now };
-        let (component, about) = match found {
+        let placed = |error| form::at_its_place(form.kind, file, error);
+        let (component, mut about) = match found {
             Some(found) => found,
-            None => self.compile(file, &key, configure, bytes)?,
+            None => self.compile(file, &key, &start, &form.engine).map_err(placed)?,
         };
+        if start == Start::Configured {
+            let asked = prepare::linked(&component, Some(&configure), &self.settings, file)?;
+            about = prepare::described(&asked, file).and_then(|described| about.told(&described, file)).map_err(placed)?;
+        }
         let name = about.name.as_str();
-        let limits = self.settings.limits(name);
+        let limits = used.limits(self.settings.limits(name));
         let grants = self.settings.grants.get(name).cloned().unwrap_or_default();
         let priority = self.settings.priority.get(name).copied().unwrap_or(100);
-        let configure = about.no_snapshot.is_some().then(|| configure.to_owned());
+        let configure = about.no_snapshot.is_some().then_some(configure);
         let sandbox = Sandbox::new(&component, configure, name, limits)
             .map_err(|e| refused(file, format!("cannot be linked: {e}"), "remove it from the cache, or report this"))?
             .grant(grants.clone(), &self.places);
-        let identity = Arc::new(Identity { name: name.to_owned(), version: about.version.clone(), digest, priority });
+        let identity = Arc::new(Identity { name: name.to_owned(), version: about.version.clone(), digest: form.digest, priority });
         let memory = Memory { pooled: self.engine.is_pooled(&component), at_start: sandbox::memory_at_start(&component) };
-        let profile = Profile::new(file, &identity, about, &sandbox, &grants, bytes.len(), compiled, memory);
-        Ok(Plugin { identity, profile, sandbox })
+        let profile = Profile::new(file, &identity, about, &sandbox, &grants, form, compiled, memory);
+        Ok(Plugin { identity, profile, sandbox, parts: form.parts.clone() })
     }
 
     fn compile(
         &self,
         file: &str,
         key: &Key,
-        configure: &str,
+        start: &Start,
         bytes: &[u8],
     ) -> Result<(wasmtime::component::Component, prepare::About), PluginError> {
         // Only for a process of its own: here the compiler's threads might take up the next one while they wait, and wait for it.
         let apart = matches!(self.compiler, Compiler::Apart(_));
         let _turn = apart.then(|| self.compiling.lock().unwrap_or_else(PoisonError::into_inner));
+        // Whoever had the turn before may have compiled the same: scripts share their engine.
+        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, key)) {
+            return Ok(found);
+        }
         (self.tell)(Loading::Compiling(file));
-        let prepared = self.compiler.prepare(&self.engine, &self.settings, file, configure, bytes);
+        let prepared = self.compiler.prepare(&self.engine, &self.settings, file, start, bytes);
         (self.tell)(Loading::Compiled);
         let prepared = prepared?;
         // What was kept is mapped from its file: only what is used of it takes memory.
@@ -215,11 +236,51 @@ impl Loader {
     }
 }
 
+/// What a plugin is loaded for.
+#[derive(Debug, Clone, Copy)]
+enum Use {
+    /// To hear traces.
+    Run,
+    /// To be tried by its author, and to say this much.
+    Draft(Answer),
+}
+
+impl Use {
+    fn answer(self) -> Answer {
+        match self {
+            Self::Run => Answer::Best,
+            Self::Draft(answer) => answer,
+        }
+    }
+
+    /// What may be used up. An author waits for many answers on purpose, and every rule's answer is longer than one.
+    fn limits(self, limits: Limits) -> Limits {
+        match self {
+            Self::Run => limits,
+            Self::Draft(Answer::Best) => Limits { isolation: Isolation::Warm, without_snapshot: Isolation::Warm, ..limits },
+            Self::Draft(Answer::EveryRule) => Limits {
+                isolation: Isolation::Warm,
+                without_snapshot: Isolation::Warm,
+                verdicts: usize::MAX,
+                text_bytes: limits.text_bytes.max(EVERY_RULE_BYTES >> 10),
+                answer_bytes: limits.answer_bytes.max(EVERY_RULE_BYTES),
+                deadline: limits.deadline.saturating_mul(10),
+                ..limits
+            },
+        }
+    }
+}
+
+/// How long an answer about every rule may be, in bytes.
+const EVERY_RULE_BYTES: usize = 64 << 20;
+
 /// A classifier that can run.
 struct Plugin {
     identity: Arc<Identity>,
     profile: Profile,
     sandbox: Sandbox,
+    /// Further files that it is made of.
+    parts: Vec<PathBuf>,
 }
 
 impl Classifier for Plugin {

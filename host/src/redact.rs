@@ -85,7 +85,10 @@ impl Redactor {
             [outcome.session_id.as_ref().map(ToString::to_string), Some(outcome.action_id.to_string()), outcome.failing_step_id.clone()];
         let in_ids = ids.iter().flatten().any(|id| self.in_id(id));
         // Names a plugin made up must stay as they are, but what is in them is looked at.
-        let names = outcome.verdicts.iter().flat_map(|v| [Some(v.classification.as_str()), v.reason.as_deref()]).flatten();
+        let names = outcome.verdicts.iter().flat_map(|v| {
+            let told = v.attributes.keys().map(String::as_str);
+            [Some(v.classification.as_str()), v.reason.as_deref()].into_iter().flatten().chain(told)
+        });
         let in_names = names.into_iter().any(|name| self.finds(name));
         outcome.input_remains = in_ids || in_names || texts(outcome).any(|text| self.finds(text));
     }
@@ -171,10 +174,10 @@ fn masked(text: &str, part: Range<usize>, hits: &[Range<usize>]) -> String {
 /// The texts of an outcome that someone outside wrote: the platform, the action or a classifier.
 fn texts(outcome: &mut Outcome) -> impl Iterator<Item = &mut String> {
     let fault = outcome.fault.iter_mut().flat_map(|f| [Some(&mut f.message), f.stack.as_mut(), f.code.as_mut()].into_iter().flatten());
-    let verdicts = outcome
-        .verdicts
-        .iter_mut()
-        .flat_map(|v| std::iter::once(&mut v.explanation).chain(v.rule.as_mut()).chain(v.evidence.iter_mut().map(|e| &mut e.text)));
+    let verdicts = outcome.verdicts.iter_mut().flat_map(|v| {
+        let told = v.evidence.iter_mut().map(|e| &mut e.text).chain(v.attributes.values_mut());
+        std::iter::once(&mut v.explanation).chain(v.rule.as_mut()).chain(told)
+    });
     let problem = outcome.problem.iter_mut().map(|p| &mut p.text);
     let abstained = outcome.abstained.iter_mut().map(|a| &mut a.why);
     let steps = outcome.failing_step_name.as_mut().into_iter().chain(outcome.failing_step_timestamp.as_mut());

@@ -40,6 +40,8 @@ pub struct Plugins {
     #[serde(skip)]
     pub cache_dir: PathBuf,
     pub cache_max_mib: Count,
+    /// Names of plugins that the user does without.
+    pub disabled: BTreeSet<String>,
     pub priority: BTreeMap<String, i32>,
     pub grants: BTreeMap<String, Grants>,
     #[serde(rename = "for")]

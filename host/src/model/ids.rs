@@ -52,7 +52,21 @@ impl FromStr for SessionId {
     }
 }
 
+impl ActionId {
+    /// The id of no action: for executions that are made up.
+    #[must_use]
+    pub fn made_up() -> Self {
+        Self(Uuid::nil())
+    }
+}
+
 impl SessionId {
+    /// The id of an execution that is made up.
+    #[must_use]
+    pub fn made_up() -> Self {
+        Self("made-up".to_owned())
+    }
+
     /// The id.
     #[must_use]
     pub fn as_str(&self) -> &str {

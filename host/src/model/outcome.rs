@@ -2,6 +2,7 @@
 
 use super::{ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What became of one vector or recorded trace. Every text in it is fit to leave the machine: input values are masked.
@@ -117,6 +118,9 @@ pub struct VerdictLine {
     pub explanation: String,
     /// What text it rests on.
     pub evidence: Vec<Evidence>,
+    /// What else it tells, as names and values.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// The text a verdict rests on.

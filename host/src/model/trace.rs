@@ -74,6 +74,19 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// A failed execution of these steps that no platform saw.
+    #[must_use]
+    pub fn made_up(steps: Vec<Step>) -> Self {
+        Self {
+            session: SessionId::made_up(),
+            action: ActionId::made_up(),
+            environment: Environment::Test,
+            status: Status("FAILED".to_owned()),
+            error: None,
+            steps,
+        }
+    }
+
     /// Index of the step that failed: the first that carries an error, else the last of a failed execution. Steps after a
     /// failed one are often clean-up that went well, so the last step is the answer only where none carries an error.
     #[must_use]

@@ -118,6 +118,8 @@ pub struct Verdict {
     pub explanation: String,
     /// The text it rests on.
     pub evidence: Vec<Excerpt>,
+    /// What else it tells, as names and values.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// Who a classifier is.

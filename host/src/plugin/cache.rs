@@ -2,7 +2,7 @@
 //! failure here is a miss; the cache can be deleted at any time, and used by several processes at once.
 
 use super::engine::Engine;
-use super::prepare::{About, Prepared};
+use super::prepare::{About, Prepared, Start};
 use crate::config::Plugins;
 use crate::model::Digest;
 use std::hash::{Hash as _, Hasher};
@@ -31,15 +31,19 @@ pub(super) struct Cache {
 pub(super) struct Key(String);
 
 impl Key {
-    /// Of a file with this digest, handed this to `configure`, for this engine, by this version of the host, with this limit on a
+    /// Of a component with this digest, started like this, for this engine, by this version of the host, with this limit on a
     /// snapshot's size: where any of them differs another entry is meant.
-    pub(super) fn new(engine: &Engine, settings: &Plugins, wasm: Digest, configure: &str) -> Self {
+    pub(super) fn new(engine: &Engine, settings: &Plugins, wasm: Digest, start: &Start) -> Self {
         let mut hasher = Sha(Vec::new());
         engine.compatibility().hash(&mut hasher);
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
         settings.max_file_mib.get().hash(&mut hasher);
         let short = |digest: Digest| digest.hex().chars().take(16).collect::<String>();
-        Self(format!("{}-{}-{}.cwasm", wasm.hex(), short(Digest::of(configure.as_bytes())), short(Digest::of(&hasher.0))))
+        let started = match start {
+            Start::Captured(configure) => short(Digest::of(configure.as_bytes())),
+            Start::Configured => "configured".to_owned(),
+        };
+        Self(format!("{}-{}-{}.cwasm", wasm.hex(), started, short(Digest::of(&hasher.0))))
     }
 }
 
@@ -203,7 +207,7 @@ mod tests {
             let cache = Cache { dir: dir.to_owned(), most: 1 << 30 };
             let settings = crate::config::load(None, |_| None).unwrap().plugins;
             let engine = Engine::new(&settings).unwrap();
-            let key = Key::new(&engine, &settings, Digest::of(b"it"), "");
+            let key = Key::new(&engine, &settings, Digest::of(b"it"), &start(""));
             cache.keep(&key, &prepared(&engine));
             Self { entry: dir.join(&key.0), engine, settings, cache, key }
         }
@@ -213,17 +217,12 @@ mod tests {
         }
     }
 
+    fn start(configure: &str) -> Start {
+        Start::Captured(configure.to_owned())
+    }
+
     fn prepared(engine: &Engine) -> Prepared {
-        let about = About {
-            name: "n".into(),
-            version: "1".into(),
-            summary: String::new(),
-            reads: vec![],
-            classifications: vec![],
-            imports: vec![],
-            exports: vec![],
-            no_snapshot: None,
-        };
+        let about = About { name: "n".into(), version: "1".into(), ..About::default() };
         Prepared { about, code: engine.compile(&wat::parse_str("(component)").unwrap()).unwrap() }
     }
 
@@ -247,7 +246,10 @@ mod tests {
     fn other_settings_and_other_wasm_are_other_entries() {
         let dir = tempfile::tempdir().unwrap();
         let Kept { engine, settings, cache, .. } = Kept::new(&dir.path().join("c"));
-        for key in [Key::new(&engine, &settings, Digest::of(b"other"), ""), Key::new(&engine, &settings, Digest::of(b"it"), "settings")] {
+        for key in [
+            Key::new(&engine, &settings, Digest::of(b"other"), &start("")),
+            Key::new(&engine, &settings, Digest::of(b"it"), &start("settings")),
+        ] {
             assert!(cache.find(&engine, &key).is_none());
         }
     }
@@ -275,7 +277,7 @@ mod tests {
     fn what_was_not_used_for_longest_goes_first() {
         let dir = tempfile::tempdir().unwrap();
         let Kept { engine, settings, mut cache, key: first, entry } = Kept::new(&dir.path().join("c"));
-        let keys = ["a", "b", "c"].map(|name| Key::new(&engine, &settings, Digest::of(name.as_bytes()), ""));
+        let keys = ["a", "b", "c"].map(|name| Key::new(&engine, &settings, Digest::of(name.as_bytes()), &start("")));
         let long_ago = |name: &Key, days: u64| {
             let then = SystemTime::now() - std::time::Duration::from_secs(days * 86_400);
             std::fs::File::options().append(true).open(cache.dir.join(&name.0)).unwrap().set_modified(then).unwrap();

@@ -6,6 +6,8 @@ use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict, printable};
 
 /// The most pieces of evidence for one verdict.
 const EVIDENCE: usize = 64;
+/// The most attributes of one verdict.
+const ATTRIBUTES: usize = 32;
 /// The longest name or version.
 const NAME_BYTES: usize = 64;
 
@@ -47,7 +49,16 @@ fn verdict(said: wit::Verdict, trace: &Trace, limits: &Limits, grants: &Grants) 
     if said.evidence.len() > EVIDENCE {
         return Err(format!("{} pieces of evidence, more than {EVIDENCE}", said.evidence.len()));
     }
+    if said.attributes.len() > ATTRIBUTES {
+        return Err(format!("{} attributes, more than {ATTRIBUTES}", said.attributes.len()));
+    }
+    let attributes = said.attributes.into_iter().map(|(name, value)| match (name.len(), value.len()) {
+        (1..=NAME_BYTES, value_bytes) if value_bytes <= limits.text_bytes => Ok((printable(&name), printable(&value))),
+        (1..=NAME_BYTES, long) => Err(format!("an attribute of {long} bytes, more than {}", limits.text_bytes)),
+        (bytes, _) => Err(format!("attributes: a name of {bytes} bytes, not of 1 to {NAME_BYTES}")),
+    });
     Ok(Verdict {
+        attributes: attributes.collect::<Result<_, _>>()?,
         classification: said.classification.parse().map_err(|e| format!("classification: {e}"))?,
         confidence: Confidence::new(said.confidence).map_err(|e| format!("confidence: {} {e}", said.confidence))?,
         reason: said.reason,
@@ -105,7 +116,7 @@ mod tests {
             failing_step: Some(0),
             explanation: "why\u{1b}[31m\n".into(),
             evidence,
-            attributes: Vec::new(),
+            attributes: vec![("who\n".into(), "ann\u{7}".into())],
         }
     }
 
@@ -134,6 +145,7 @@ mod tests {
         let verdict = checked(vec![said()]).unwrap().remove(0);
         assert_eq!((verdict.evidence[0].start, verdict.evidence[0].end), (7, 19));
         assert_eq!(verdict.explanation, "why [31m ");
+        assert_eq!(verdict.attributes, [("who ".to_owned(), "ann ".to_owned())]);
     }
 
     #[test]
@@ -149,6 +161,12 @@ mod tests {
         assert_eq!(wrong(|v| v.explanation = "x".repeat(101)), "invalid answer: a text of 101 bytes, more than 100");
         assert_eq!(wrong(|v| v.evidence[0].end = 99), "invalid answer: evidence: steps[0].error.message[7..99] does not exist");
         assert_eq!(wrong(|v| v.evidence[0].start = 3), "invalid answer: evidence: steps[0].error.message[3..19] does not exist");
+        assert_eq!(
+            wrong(|v| v.attributes = vec![(String::new(), String::new())]),
+            "invalid answer: attributes: a name of 0 bytes, not of 1 to 64"
+        );
+        assert_eq!(wrong(|v| v.attributes[0].1 = "x".repeat(101)), "invalid answer: an attribute of 101 bytes, more than 100");
+        assert_eq!(wrong(|v| v.attributes = vec![("n".into(), "v".into()); 33]), "invalid answer: 33 attributes, more than 32");
         assert_eq!(checked(vec![said(), said(), said()]).unwrap_err().to_string(), "invalid answer: 3 verdicts, more than 2");
     }
 

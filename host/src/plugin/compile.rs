@@ -2,7 +2,7 @@
 //! may take minutes and gigabytes. It knows processes and what passes between them, not what is done to a component.
 
 use super::engine::Engine;
-use super::prepare::{About, Prepared, prepare};
+use super::prepare::{About, Prepared, Start, prepare};
 use super::{PluginError, refused};
 use crate::config::Plugins;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub enum Compiler {
 #[derive(Serialize, Deserialize)]
 struct Order {
     file: String,
-    configure: String,
+    start: Start,
     settings: Plugins,
 }
 
@@ -55,21 +55,21 @@ impl Compiler {
         engine: &Engine,
         settings: &Plugins,
         file: &str,
-        configure: &str,
+        start: &Start,
         bytes: &[u8],
     ) -> Result<Prepared, PluginError> {
         match self {
-            Self::Here => prepare(engine, settings, file, configure, bytes),
-            Self::Apart(program) => apart(program, settings, file, configure, bytes),
+            Self::Here => prepare(engine, settings, file, start, bytes),
+            Self::Apart(program) => apart(program, settings, file, start, bytes),
         }
     }
 }
 
-fn apart(program: &Path, settings: &Plugins, file: &str, configure: &str, bytes: &[u8]) -> Result<Prepared, PluginError> {
+fn apart(program: &Path, settings: &Plugins, file: &str, start: &Start, bytes: &[u8]) -> Result<Prepared, PluginError> {
     let failed = |e: std::io::Error| refused(file, format!("cannot be compiled: {e}"), "free some memory, files or processes");
     // Folders are nothing to it, and their names may be no text.
     let settings = Plugins { dir: PathBuf::new(), ..settings.clone() };
-    let order = Order { file: file.to_owned(), configure: configure.to_owned(), settings: settings.clone() };
+    let order = Order { file: file.to_owned(), start: start.clone(), settings: settings.clone() };
     let mut order = serde_json::to_vec(&order).map_err(|e| failed(e.into()))?;
     order.push(b'\n');
     // It is there to hold what may go wrong: the secrets of the environment are no part of it.
@@ -152,7 +152,7 @@ pub fn serve(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
     end_by(order.settings.compile_deadline.duration());
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
-    let prepared = Engine::without_pool(&order.settings).and_then(|e| prepare(&e, &order.settings, &order.file, &order.configure, &bytes));
+    let prepared = Engine::without_pool(&order.settings).and_then(|e| prepare(&e, &order.settings, &order.file, &order.start, &bytes));
     let (answer, code) = match prepared {
         Ok(Prepared { about, code }) => (Answer::Ready(Box::new(about)), code),
         Err(PluginError::Refused { what, help, .. }) => (Answer::Refused { what, help }, Vec::new()),

@@ -9,7 +9,7 @@ use super::sandbox::{self, Sandbox};
 use super::snapshot::{self, NoSnapshot};
 use super::{PluginError, refused};
 use crate::config::Plugins;
-use crate::model::printable;
+use crate::model::{Abstention, printable};
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
@@ -20,7 +20,7 @@ const LISTED: usize = 32;
 const LISTED_CHARS: usize = 128;
 
 /// What was found out about a component while it was made ready; kept with its code.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct About {
     pub(super) name: String,
     pub(super) version: String,
@@ -33,6 +33,16 @@ pub(super) struct About {
     pub(super) no_snapshot: Option<String>,
 }
 
+/// How instances of a component get their settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Start {
+    /// They are made from what there was after `configure` with this, where that can be captured.
+    Captured(String),
+    /// Each is configured when it is made: nothing of the component runs while it is made ready, and one compilation serves for any
+    /// settings.
+    Configured,
+}
+
 /// A component made ready.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -40,8 +50,9 @@ pub(super) struct Prepared {
     pub(super) code: Vec<u8>,
 }
 
-/// Makes the classifier in `bytes` ready, to be configured with `configure`.
-pub(super) fn prepare(engine: &Engine, settings: &Plugins, file: &str, configure: &str, bytes: &[u8]) -> Result<Prepared, PluginError> {
+/// Makes the classifier in `bytes` ready.
+pub(super) fn prepare(engine: &Engine, settings: &Plugins, file: &str, start: &Start, bytes: &[u8]) -> Result<Prepared, PluginError> {
+    let Start::Captured(configure) = start else { return compiled(engine, settings, file, bytes) };
     let link = |component: &Component, configure: Option<&str>| linked(component, configure, settings, file);
     let captured = contained(|| {
         snapshot::after_configure(bytes, |instrumented| {
@@ -56,18 +67,39 @@ pub(super) fn prepare(engine: &Engine, settings: &Plugins, file: &str, configure
         Err(NoSnapshot::Impossible(why)) => (bytes, Some(printable(&why.chars().take(SUMMARY_CHARS).collect::<String>()))),
         Err(NoSnapshot::Refused(why)) => return Err(refused(file, format!("cannot be configured: {why}"), "ask its author")),
     };
+    let (component, code) = compile(engine, file, bytes)?;
+    let sandbox = link(&component, no_snapshot.as_ref().map(|_| configure.as_str()))?;
+    let described = described(&sandbox, file)?;
+    let about = About { no_snapshot, ..About::of_imports(&component) }.told(&described, file)?;
+    Ok(Prepared { about, code })
+}
+
+/// A component that is compiled and no more.
+fn compiled(engine: &Engine, settings: &Plugins, file: &str, bytes: &[u8]) -> Result<Prepared, PluginError> {
+    let (component, code) = compile(engine, file, bytes)?;
+    linked(&component, None, settings, file)?;
+    let no_snapshot = Some("each instance is configured with the text itself".to_owned());
+    Ok(Prepared { about: About { no_snapshot, ..About::of_imports(&component) }, code })
+}
+
+fn compile(engine: &Engine, file: &str, bytes: &[u8]) -> Result<(Component, Vec<u8>), PluginError> {
     let code = engine
         .compile(bytes)
         .map_err(|e| refused(file, format!("is not a valid component: {}", one_line(&e)), "build it again; the file may be cut off"))?;
     let component = engine.load(&code).map_err(|e| PluginError::Engine(one_line(&e)))?;
-    let sandbox = link(&component, no_snapshot.as_ref().map(|_| configure))?;
-    let described = sandbox.describe().map_err(|why| refused(file, format!("does not describe itself: {why}"), "ask its author"))?;
-    let about = about(&component, &described, no_snapshot).map_err(|why| refused(file, why, "ask its author"))?;
-    Ok(Prepared { about, code })
+    Ok((component, code))
+}
+
+/// What a classifier says about itself.
+pub(super) fn described(sandbox: &Sandbox, file: &str) -> Result<wit::Description, PluginError> {
+    sandbox.describe().map_err(|why| match why {
+        Abstention::Declined(_) => refused(file, format!("cannot be configured: {why}"), "ask its author"),
+        why => refused(file, format!("does not describe itself: {why}"), "ask its author"),
+    })
 }
 
 /// A sandbox, if the component asks for nothing but the contract and is of its world.
-fn linked(component: &Component, configure: Option<&str>, settings: &Plugins, file: &str) -> Result<Sandbox, PluginError> {
+pub(super) fn linked(component: &Component, configure: Option<&str>, settings: &Plugins, file: &str) -> Result<Sandbox, PluginError> {
     let unwanted = sandbox::unwanted_imports(component);
     if !unwanted.is_empty() {
         let what = format!("asks for what no classifier gets: {}", unwanted.join(", "));
@@ -87,23 +119,37 @@ fn linked(component: &Component, configure: Option<&str>, settings: &Plugins, fi
     })
 }
 
-fn about(component: &Component, described: &wit::Description, no_snapshot: Option<String>) -> Result<About, String> {
-    let (name, version) = check::description(described).map_err(|why| format!("describes itself wrongly: {why}"))?;
-    let short = |text: &String, most: usize| printable(&text.chars().take(most).collect::<String>());
-    let list = |texts: &[String]| texts.iter().take(LISTED).map(|text| short(text, LISTED_CHARS)).collect();
-    let ty = component.component_type();
-    let engine = component.engine();
-    let names = |names: Vec<&str>| names.into_iter().take(LISTED).map(|name| short(&name.to_owned(), LISTED_CHARS)).collect();
-    Ok(About {
-        name,
-        version,
-        summary: short(&described.summary, SUMMARY_CHARS),
-        reads: list(&described.reads),
-        classifications: list(&described.classifications),
-        imports: names(ty.imports(engine).map(|(name, _)| name).collect()),
-        exports: names(ty.exports(engine).map(|(name, _)| name).collect()),
-        no_snapshot,
-    })
+impl About {
+    /// What the component itself shows, before it has said anything.
+    fn of_imports(component: &Component) -> Self {
+        let ty = component.component_type();
+        let engine = component.engine();
+        let names = |names: Vec<&str>| names.into_iter().take(LISTED).map(|name| short(name, LISTED_CHARS)).collect();
+        Self {
+            imports: names(ty.imports(engine).map(|(name, _)| name).collect()),
+            exports: names(ty.exports(engine).map(|(name, _)| name).collect()),
+            ..Self::default()
+        }
+    }
+
+    /// The same with what the classifier says about itself.
+    pub(super) fn told(self, described: &wit::Description, file: &str) -> Result<Self, PluginError> {
+        let list = |texts: &[String]| texts.iter().take(LISTED).map(|text| short(text, LISTED_CHARS)).collect();
+        let (name, version) = check::description(described)
+            .map_err(|why| refused(file, format!("describes itself wrongly: {why}"), "see `describe` in wit/classifier.wit"))?;
+        Ok(Self {
+            name,
+            version,
+            summary: short(&described.summary, SUMMARY_CHARS),
+            reads: list(&described.reads),
+            classifications: list(&described.classifications),
+            ..self
+        })
+    }
+}
+
+fn short(text: &str, most: usize) -> String {
+    printable(&text.chars().take(most).collect::<String>())
 }
 
 /// The rewriting of components takes some forms for granted and panics on others. That must cost a component its snapshot,

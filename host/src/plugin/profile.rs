@@ -1,5 +1,6 @@
 //! What there is to know of a plugin before it has seen a trace, as `plugin list` and `plugin inspect` show it (JSON, schema 1).
 
+use super::form::{Form, Kind, Metadata};
 use super::prepare::About;
 use super::sandbox::Sandbox;
 use crate::config::{Grants, Limits};
@@ -33,6 +34,16 @@ pub struct Profile {
     pub version: String,
     /// What it says it does.
     pub summary: String,
+    /// What kind of plugin it is.
+    pub kind: Option<Kind>,
+    /// Whether it brings its engine along.
+    pub packed: bool,
+    /// How many rules it has, where it is a rule pack.
+    pub rules: Option<usize>,
+    /// Whether the settings do without it.
+    pub disabled: bool,
+    /// What its file says about it.
+    pub metadata: Metadata,
     /// The digest of its file.
     pub digest: Option<Digest>,
     /// The size of its file, in bytes.
@@ -121,7 +132,7 @@ impl Profile {
         about: About,
         sandbox: &Sandbox,
         grants: &Grants,
-        bytes: usize,
+        form: &Form<'_>,
         compiled: Compiled,
         memory: Memory,
     ) -> Self {
@@ -131,8 +142,13 @@ impl Profile {
             name: about.name,
             version: about.version,
             summary: about.summary,
+            kind: Some(form.kind),
+            packed: form.packed,
+            rules: form.pack().map(|pack| pack.rules.len()),
+            disabled: false,
+            metadata: form.metadata.clone(),
             digest: Some(identity.digest),
-            bytes,
+            bytes: form.bytes,
             world: WORLD,
             imports: about.imports,
             exports: about.exports,
@@ -158,6 +174,11 @@ impl Profile {
             name: name.to_owned(),
             version: String::new(),
             summary: String::new(),
+            kind: None,
+            packed: false,
+            rules: None,
+            disabled: false,
+            metadata: Metadata::default(),
             digest: None,
             bytes: 0,
             world: WORLD,

@@ -95,13 +95,12 @@ impl Loaded {
     fn refresh(&mut self, loader: &Loader, file: &Path) -> Option<Change> {
         let seat = self.seats.iter().position(|seat| seat.file == file);
         let before = seat.and_then(|seat| self.seats.get_mut(seat));
-        let stamp = source::stamp(file);
-        if before.as_ref().is_some_and(|before| before.stamp == stamp) {
+        if before.as_ref().is_some_and(|before| before.stamps == source::stamps_with(source::stamp(file), &before.parts)) {
             return None;
         }
         let candidate = loader.candidate(file.to_owned());
         let Some(before) = before else { return self.take_seat(candidate) };
-        before.stamp = candidate.stamp;
+        before.stamps.clone_from(&candidate.stamps);
         let digest = candidate.plugin.as_ref().ok().map(|plugin| plugin.identity.digest);
         if digest.is_some() && before.profile.digest == digest {
             return None;
@@ -114,12 +113,12 @@ impl Loaded {
 
     /// A new version in the seat of one that is good: it must be better than nothing.
     fn replace(&mut self, candidate: Candidate) -> Option<Change> {
-        let Candidate { file, stamp, plugin } = candidate;
+        let Candidate { file, stamps, plugin } = candidate;
         let other = plugin.as_ref().ok().and_then(|plugin| Some((plugin.profile.name.clone(), self.bearer(&plugin.profile.name, &file)?)));
         match (plugin, other) {
             (Err(error), _) => Some(Change::Kept(error)),
             (Ok(_), Some((name, other))) => Some(Change::Kept(super::seats::like(&file, &name, &other))),
-            (Ok(plugin), None) => self.take_seat(Candidate { file, stamp, plugin: Ok(plugin) }),
+            (Ok(plugin), None) => self.take_seat(Candidate { file, stamps, plugin: Ok(plugin) }),
         }
     }
 

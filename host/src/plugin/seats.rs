@@ -5,6 +5,7 @@ use super::source::Stamp;
 use super::{DEFAULT_FILE, Plugin, PluginError, Profile, refused};
 use crate::jury::Classifier;
 use crate::model::{Abstention, Digest, Identity, Trace, Verdict};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,14 +15,17 @@ pub struct Loaded {
     pub(super) seats: Vec<Seat>,
     /// Names in the settings' grants, priorities and tables of their own that no plugin bears.
     pub named_in_vain: Vec<String>,
+    /// Names that the user does without.
+    disabled: Arc<BTreeSet<String>>,
 }
 
 /// What became of one file.
 #[derive(Clone)]
 pub(super) struct Seat {
     pub(super) file: PathBuf,
-    /// The file as it was when it was last looked at.
-    pub(super) stamp: Option<Stamp>,
+    /// The file as it was when it was last looked at, and those it is made of.
+    pub(super) stamps: Vec<Option<Stamp>>,
+    pub(super) parts: Vec<PathBuf>,
     pub(super) profile: Profile,
     pub(super) refused: Option<Arc<PluginError>>,
     /// Whether it is refused for nothing but its name.
@@ -32,7 +36,7 @@ pub(super) struct Seat {
 /// A file that wants a seat.
 pub(super) struct Candidate {
     pub(super) file: PathBuf,
-    pub(super) stamp: Option<Stamp>,
+    pub(super) stamps: Vec<Option<Stamp>>,
     pub(super) plugin: Result<Plugin, PluginError>,
 }
 
@@ -50,9 +54,9 @@ impl Candidate {
 impl Loaded {
     /// The default classifier, which has its name whatever others say, and the files of the folder. Of several that bear one name
     /// only the file of that very name gets a seat; where there is none, none of them does.
-    pub(super) fn of(default: Plugin, files: Vec<Candidate>) -> Self {
-        let mut loaded = Self::default();
-        loaded.seat(Candidate { file: PathBuf::from(DEFAULT_FILE), stamp: None, plugin: Ok(default) }, None);
+    pub(super) fn of(default: Plugin, files: Vec<Candidate>, disabled: &BTreeSet<String>) -> Self {
+        let mut loaded = Self { disabled: Arc::new(disabled.clone()), ..Self::default() };
+        loaded.seat(Candidate { file: PathBuf::from(DEFAULT_FILE), stamps: Vec::new(), plugin: Ok(default) }, None);
         let names: Vec<_> = files.iter().map(|c| (c.name().map(str::to_owned), c.file.clone(), c.is_eponymous())).collect();
         for (i, candidate) in files.into_iter().enumerate() {
             let mut others =
@@ -63,10 +67,11 @@ impl Loaded {
         loaded
     }
 
-    /// All that sit in the jury: those that were refused too, since they must be seen to abstain.
+    /// All that sit in the jury: those that were refused too, since they must be seen to abstain; but not whom the user does without.
     #[must_use]
     pub fn classifiers(&self) -> Vec<Arc<dyn Classifier>> {
-        self.seats.iter().map(|seat| Arc::clone(&seat.classifier)).collect()
+        let sits = |seat: &&Seat| !self.disabled.contains(&seat.profile.name);
+        self.seats.iter().filter(sits).map(|seat| Arc::clone(&seat.classifier)).collect()
     }
 
     /// What there is to know of each, in the same order.
@@ -93,7 +98,8 @@ impl Loaded {
 
     /// Gives a file its seat; a refused one, where its name is borne by `other` or by whoever sits here already.
     pub(super) fn seat(&mut self, candidate: Candidate, other: Option<String>) {
-        let Candidate { file, stamp, plugin } = candidate;
+        let Candidate { file, stamps, plugin } = candidate;
+        let parts = plugin.as_ref().map(|plugin| plugin.parts.clone()).unwrap_or_default();
         let name = plugin.as_ref().ok().map(|plugin| plugin.profile.name.clone());
         let other = name.as_ref().and_then(|name| other.or_else(|| self.bearer(name, &file)));
         let namesake = other.is_some();
@@ -103,18 +109,22 @@ impl Loaded {
         });
         self.seats.retain(|seat| seat.file != file);
         self.seats.push(match plugin {
-            Ok(plugin) => Seat { file, stamp, profile: plugin.profile.clone(), classifier: Arc::new(plugin), refused: None, namesake },
+            Ok(plugin) => {
+                let disabled = self.disabled.contains(&plugin.profile.name);
+                let profile = Profile { disabled, ..plugin.profile.clone() };
+                Seat { file, stamps, parts, profile, classifier: Arc::new(plugin), refused: None, namesake }
+            }
             Err(error) => {
                 let absent = Absent::new(&file, &error);
                 let profile = Profile::of_refused(&file, &absent.identity.name, &absent.why);
-                Seat { file, stamp, profile, classifier: Arc::new(absent), refused: Some(Arc::new(error)), namesake }
+                Seat { file, stamps, parts, profile, classifier: Arc::new(absent), refused: Some(Arc::new(error)), namesake }
             }
         });
     }
 }
 
 pub(super) fn like(file: &Path, name: &str, other: &str) -> PluginError {
-    let help = format!("remove one of them, or rename the one you mean to {name}.wasm");
+    let help = "remove one of them, or name the one you mean after its plugin";
     refused(&file.display().to_string(), format!("is named {name} like {other}"), help)
 }
 

@@ -6,7 +6,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The `*.wasm` files of `dir`, by name. A folder that does not exist holds none.
+/// What a plugin's name ends in.
+const ENDINGS: [&str; 3] = ["wasm", "toml", "js"];
+
+/// The plugins of `dir`, by their files' names. A folder that does not exist holds none.
 pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
     let failed = |why| PluginError::Folder { dir: dir.to_owned(), why };
     let entries = match std::fs::read_dir(dir) {
@@ -16,7 +19,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
     };
     let mut files = entries
         .map(|entry| entry.map(|e| e.path()))
-        .filter(|path| path.as_ref().map_or(true, |p| p.extension().is_some_and(|e| e == "wasm")))
+        .filter(|path| path.as_ref().map_or(true, |p| p.extension().is_some_and(|e| ENDINGS.iter().any(|ending| e == *ending))))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     files.sort();
@@ -31,6 +34,11 @@ pub(super) type Stamp = (SystemTime, u64, u64);
 pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), number(&metadata)))
+}
+
+/// The stamps of a file that was stamped before it was read, and of further ones that it is made of.
+pub(super) fn stamps_with(own: Option<Stamp>, parts: &[PathBuf]) -> Vec<Option<Stamp>> {
+    std::iter::once(own).chain(parts.iter().map(|part| stamp(part))).collect()
 }
 
 #[cfg(unix)]

@@ -3,11 +3,11 @@
 #![allow(unsafe_code, missing_docs, unreachable_pub)]
 
 use crate::arena::Arena;
-use crate::rules::Rules;
-use crate::{Description, Trace, Verdict, bindings, pack, view};
+use crate::view::Classifier;
+use crate::{Description, Trace, Verdict, bindings, view};
 use std::cell::OnceCell;
 
-thread_local!(static RULES: OnceCell<Rules> = const { OnceCell::new() });
+thread_local!(static CLASSIFIER: OnceCell<Classifier> = const { OnceCell::new() });
 
 #[global_allocator]
 static MEMORY: Arena = Arena::new();
@@ -16,19 +16,18 @@ struct Regex;
 
 impl bindings::Guest for Regex {
     fn describe() -> Description {
-        view::description(pack::built_in())
+        CLASSIFIER.with(|cell| cell.get().map_or_else(view::unconfigured, Classifier::description))
     }
 
     fn configure(settings: String) -> Result<(), String> {
-        let rules = Rules::from_settings(&settings)?;
-        rules.warm();
-        RULES.with(|cell| cell.set(rules)).map_err(|_| "configured twice".to_owned())?;
+        let classifier = Classifier::new(&settings)?;
+        CLASSIFIER.with(|cell| cell.set(classifier)).map_err(|_| "configured twice".to_owned())?;
         MEMORY.open();
         Ok(())
     }
 
     fn classify(trace: Trace) -> Result<Vec<Verdict>, String> {
-        RULES.with(|cell| view::verdicts(cell.get().ok_or("not configured")?, &trace))
+        CLASSIFIER.with(|cell| cell.get().map(|classifier| classifier.verdicts(&trace)).ok_or_else(|| "not configured".to_owned()))
     }
 }
 

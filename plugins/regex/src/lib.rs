@@ -5,11 +5,17 @@ mod arena;
 #[cfg(target_arch = "wasm32")]
 mod component;
 mod finder;
+mod hints;
 mod literals;
+pub mod normal;
 pub mod pack;
 mod pattern;
 pub mod rules;
+pub mod settings;
+pub mod template;
+mod tried;
 pub mod view;
+mod written;
 
 #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, clippy::restriction)]
 mod bindings {

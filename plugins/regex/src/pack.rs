@@ -1,33 +1,62 @@
-//! A rule pack as its author writes it (TOML, schema 1) and the checks it must pass. It knows no regex engine and no trace.
+//! A rule pack as its author writes it (TOML, schema 1) and the checks it must pass. It knows no regex engine and no trace. The format
+//! is described by `pack.schema.json` beside this crate, which editors read.
 
+use crate::normal::Normalise;
+use crate::template::Template;
+use crate::written;
 use serde::Deserialize;
+use std::fmt;
 
 /// The text of the built-in pack.
 pub const BUILT_IN: &str = include_str!("../default.toml");
+/// The name of the built-in pack.
+pub const BUILT_IN_NAME: &str = "regex";
+/// The JSON Schema of the format.
+pub const SCHEMA: &str = include_str!("../pack.schema.json");
+/// The longest pattern, in bytes.
+pub const PATTERN_BYTES: usize = 4096;
 
 /// A rule pack: who it is and its rules, in the author's order.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Pack {
-    /// The version of the format; always 1.
-    pub schema: u32,
     /// The pack's name in kebab-case.
     pub name: String,
     /// The pack's version, semantic versioning.
     pub version: String,
     /// What it is for, in one sentence.
     pub summary: String,
+    /// Under which licence it may be used, as an SPDX expression.
+    pub license: Option<String>,
+    /// Where it is developed, as a URL.
+    pub source: Option<String>,
+    /// The pack whose rules it takes over: `regex`, or `NAME` for `NAME.toml` beside it.
+    pub extends: Option<String>,
+    /// Rules of the extended pack that it does without.
+    pub disable: Vec<Placed<String>>,
+    /// Rules of the extended pack that it is surer of, or less sure.
+    pub reweigh: Vec<(Placed<String>, f64)>,
     /// The rules.
-    #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
 }
 
+/// Something, and the line it stands on, from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// The thing.
+    pub it: T,
+    /// Its line.
+    pub line: usize,
+}
+
 /// One rule: which texts it wants and what it says when it finds them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     /// Unique within the pack, kebab-case.
     pub id: String,
+    /// The line of its id.
+    pub line: usize,
+    /// The pack it comes from, where that is another than the one it is in.
+    pub from: Option<String>,
     /// The classification it votes for.
     pub classification: String,
     /// The kind of cause, kebab-case.
@@ -35,25 +64,42 @@ pub struct Rule {
     /// How sure it is, 0 to 1.
     pub confidence: f64,
     /// At least one of these must be found.
-    #[serde(default)]
-    pub any: Vec<String>,
+    pub any: Vec<Placed<String>>,
     /// Each of these must be found.
-    #[serde(default)]
-    pub all: Vec<String>,
+    pub all: Vec<Placed<String>>,
     /// None of these may be found.
-    #[serde(default)]
-    pub none: Vec<String>,
-    /// Where to look: `message`, `code`, `stack`, `output`, `input`. Errors only, unless said otherwise.
-    #[serde(default = "errors", rename = "in")]
+    pub none: Vec<Placed<String>>,
+    /// Where to look.
     pub fields: Vec<Field>,
+    /// How a text is changed before it is looked at.
+    pub normalise: Normalise,
     /// Why a match means what the rule says, in one sentence.
-    pub explain: String,
-    /// Texts it must match; they are tests.
-    #[serde(default)]
+    pub explain: Template,
+    /// Names and values that its verdict carries.
+    pub attributes: Vec<(String, Template)>,
+    /// Texts for which it must speak; they are tests.
     pub matches: Vec<String>,
     /// Texts it must not match; they are tests.
-    #[serde(default)]
     pub rejects: Vec<String>,
+}
+
+impl Rule {
+    /// All patterns: `any`, then `all`, then `none`.
+    pub fn patterns(&self) -> impl Iterator<Item = &Placed<String>> {
+        self.any.iter().chain(&self.all).chain(&self.none)
+    }
+
+    /// The names in braces that its texts are filled in by.
+    pub fn wanted_captures(&self) -> impl Iterator<Item = &str> {
+        self.explain.names().chain(self.attributes.iter().flat_map(|(_, template)| template.names()))
+    }
+
+    /// The field that an example stands for.
+    #[must_use]
+    pub fn example_field(&self) -> Field {
+        let first = self.fields.first().copied().unwrap_or(Field::Message);
+        if self.fields.contains(&Field::Message) { Field::Message } else { first }
+    }
 }
 
 /// A part of a step or of the session in which rules look.
@@ -72,84 +118,235 @@ pub enum Field {
     Input,
 }
 
-fn errors() -> Vec<Field> {
-    vec![Field::Message, Field::Code, Field::Stack]
+/// What is wrong with a pack, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackError {
+    /// The file, where it is not the one that was asked for.
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The rule.
+    pub rule: Option<String>,
+    /// The field and what is wrong with it.
+    pub what: String,
+}
+
+impl fmt::Display for PackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}: ")?;
+        }
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if let Some(rule) = &self.rule {
+            write!(f, "rule {rule}: ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl From<PackError> for String {
+    fn from(error: PackError) -> Self {
+        error.to_string()
+    }
+}
+
+impl PackError {
+    pub(crate) fn at(line: usize, what: impl Into<String>) -> Self {
+        Self { file: None, line: Some(line), rule: None, what: what.into() }
+    }
+
+    pub(crate) fn of(rule: &Rule, line: usize, what: impl Into<String>) -> Self {
+        Self { rule: Some(rule.id.clone()), ..Self::at(line, what) }
+    }
 }
 
 /// The pack that is compiled in.
 ///
 /// # Errors
 /// As [`parse`]; a test holds that there are none.
-pub fn built_in() -> Result<Pack, String> {
+pub fn built_in() -> Result<Pack, PackError> {
     parse(BUILT_IN)
 }
 
-/// Reads a pack and checks what the format asks for.
+/// Reads a pack and checks what the format asks for. Patterns are read, but not compiled; of what it extends nothing is known here.
 ///
 /// # Errors
-/// One line that names the line or the rule, and the field.
-pub fn parse(text: &str) -> Result<Pack, String> {
-    let pack: Pack = toml::from_str(text).map_err(|e| located(text, &e))?;
-    if pack.schema != 1 {
-        return Err(format!("schema: {} is not known, this classifier reads 1", pack.schema));
-    }
-    pack.rules.iter().enumerate().try_for_each(|(i, rule)| {
-        check(rule).map_err(|what| format!("rule {} ({}): {what}", i + 1, rule.id))?;
-        match pack.rules.iter().take(i).any(|earlier| earlier.id == rule.id) {
-            true => Err(format!("rule {} ({}): id: used before", i + 1, rule.id)),
-            false => Ok(()),
+/// The first thing that is wrong.
+pub fn parse(text: &str) -> Result<Pack, PackError> {
+    let pack = written::read(text)?;
+    for (i, rule) in pack.rules.iter().enumerate() {
+        check(rule)?;
+        if let Some(earlier) = pack.rules.iter().take(i).find(|earlier| earlier.id == rule.id) {
+            return Err(PackError::of(rule, rule.line, format!("id: used before, on line {}", earlier.line)));
         }
-    })?;
+    }
     Ok(pack)
 }
 
-fn located(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
-    match line {
-        Some(line) => format!("line {line}: {}", error.message()),
-        None => error.message().to_owned(),
+fn check(rule: &Rule) -> Result<(), PackError> {
+    let wrong = |what: String| Err(PackError::of(rule, rule.line, what));
+    if !kebab(&rule.id) {
+        return wrong("id: is not kebab-case of at most 64 characters".to_owned());
+    }
+    let upper_snake = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if !rule.classification.chars().all(upper_snake) || !rule.classification.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return wrong(format!("classification: {} is not an UPPER_SNAKE name", rule.classification));
+    }
+    if let Some(reason) = rule.reason.as_ref().filter(|reason| !kebab(reason)) {
+        return wrong(format!("reason: {reason} is not kebab-case"));
+    }
+    if !(0.0..=1.0).contains(&rule.confidence) {
+        return wrong(format!("confidence: {} is not between 0 and 1", rule.confidence));
+    }
+    if rule.any.is_empty() && rule.all.is_empty() {
+        return wrong("any, all: one of them needs a pattern".to_owned());
+    }
+    if rule.fields.is_empty() {
+        return wrong("in: name at least one field".to_owned());
+    }
+    let mut captured = Vec::new();
+    let carries = rule.any.len() + rule.all.len();
+    for (i, pattern) in rule.patterns().enumerate() {
+        let list = if i < rule.any.len() {
+            "any"
+        } else if i < carries {
+            "all"
+        } else {
+            "none"
+        };
+        let wrong = |what: String| PackError::of(rule, pattern.line, format!("{list}: pattern `{}`: {what}", cut(&pattern.it)));
+        if pattern.it.len() > PATTERN_BYTES {
+            return Err(wrong(format!("is longer than {PATTERN_BYTES} bytes")));
+        }
+        let hir = regex_syntax::parse(&pattern.it).map_err(|e| wrong(last_line(&e)))?;
+        if list != "none" {
+            names(&hir, &mut captured);
+        }
+    }
+    match rule.wanted_captures().find(|name| !captured.iter().any(|known| known == name)) {
+        Some(name) => wrong(format!("explain, attributes: {{{name}}} is captured by no pattern of any or all; write (?<{name}>…)")),
+        None => Ok(()),
     }
 }
 
-fn check(rule: &Rule) -> Result<(), String> {
-    if !(0.0..=1.0).contains(&rule.confidence) {
-        return Err(format!("confidence: {} is not between 0 and 1", rule.confidence));
+/// The names of a pattern's groups.
+fn names(hir: &regex_syntax::hir::Hir, into: &mut Vec<String>) {
+    use regex_syntax::hir::HirKind::{Alternation, Capture, Concat, Repetition};
+    match hir.kind() {
+        Capture(group) => {
+            into.extend(group.name.as_deref().map(str::to_owned));
+            names(&group.sub, into);
+        }
+        Concat(parts) | Alternation(parts) => parts.iter().for_each(|part| names(part, into)),
+        Repetition(repeated) => names(&repeated.sub, into),
+        _ => {}
     }
-    if rule.any.is_empty() && rule.all.is_empty() {
-        return Err("any, all: one of them needs a pattern".to_owned());
-    }
-    if rule.fields.is_empty() {
-        return Err("in: name at least one field".to_owned());
-    }
-    Ok(())
+}
+
+/// Of an error about a pattern the last line, which says what is wrong without drawing the pattern.
+pub(crate) fn last_line(error: &dyn std::error::Error) -> String {
+    error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+/// As much of a pattern as an error shows.
+pub(crate) fn cut(pattern: &str) -> String {
+    let short: String = pattern.chars().take(60).collect();
+    if short.len() < pattern.len() { format!("{short}…") } else { short }
+}
+
+pub(crate) fn kebab(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ONE: &str = "schema = 1\nname = 'n'\nversion = '1.0.0'\nsummary = 's'\n[[rule]]\nid = 'a'\nclassification = 'X'\nconfidence = 0.5\nexplain = 'e'\n";
+    /// A pack of one rule, from line 5 on.
+    pub(crate) const ONE: &str = "schema = 1\nname = 'n'\nversion = '1.0.0'\nsummary = 's'\n[[rule]]\nid = 'a'\nclassification = 'X'\nconfidence = 0.5\nexplain = 'e'\n";
+
+    #[track_caller]
+    fn says(text: &str, error: &str) {
+        assert_eq!(parse(text).unwrap_err().to_string(), error, "{text}");
+    }
 
     #[test]
-    fn an_error_names_line_or_rule() {
-        assert_eq!(parse("schema = 1\nname = 3").unwrap_err(), "line 2: invalid type: integer `3`, expected a string");
-        assert_eq!(parse(ONE).unwrap_err(), "rule 1 (a): any, all: one of them needs a pattern");
-        let twice = ONE.replace(
-            "[[rule]]",
-            "[[rule]]\nany = ['x']\nid = 'a'\nclassification = 'X'\nconfidence = 0.5\nexplain = 'e'\n[[rule]]\nany = ['x']",
+    fn an_error_names_line_rule_and_field() {
+        let ok = format!("{ONE}any = ['x']\n");
+        assert!(parse(&ok).is_ok());
+        says("schema = 1\nname = 3", "line 2: invalid type: integer `3`, expected a string");
+        says("schema = 2\nname = 'n'\nversion = '1'\nsummary = 's'", "line 1: schema: 2 is not known, this version reads 1");
+        says("schema = 1\nname = 'n'\nversion = '1'\nsummary = 's'", "line 1: rule: there is none; write [[rule]], or extends");
+        says(ONE, "line 6: rule a: any, all: one of them needs a pattern");
+        says(&ok.replace("'n'", "'N n'"), "line 2: name: N n is not kebab-case of at most 64 characters");
+        says(&ok.replace("'a'", "'A a'"), "line 6: rule A a: id: is not kebab-case of at most 64 characters");
+        says(&ok.replace("'X'", "'x'"), "line 6: rule a: classification: x is not an UPPER_SNAKE name");
+        says(&format!("{ok}reason = 'R r'"), "line 6: rule a: reason: R r is not kebab-case");
+        says(&format!("{ok}in = []"), "line 6: rule a: in: name at least one field");
+        says(
+            &format!("{ok}in = ['body']"),
+            "line 11: rule a: unknown variant `body`, expected one of `message`, `code`, `stack`, `output`, `input`",
         );
-        assert_eq!(parse(&twice).unwrap_err(), "rule 2 (a): id: used before");
-        let sure = format!("{ONE}any = ['x']").replace("0.5", "7.0");
-        assert_eq!(parse(&sure).unwrap_err(), "rule 1 (a): confidence: 7 is not between 0 and 1");
-        assert!(parse(&format!("{ONE}any = ['x']\nanny = ['y']")).unwrap_err().starts_with("line 11: unknown field `anny`"));
+        says(&ok.replace("0.5", "7.0"), "line 6: rule a: confidence: 7 is not between 0 and 1");
+        let second = ok.split_once("[[rule]]").unwrap().1;
+        says(&format!("{ok}[[rule]]{second}"), "line 12: rule a: id: used before, on line 6");
+        says(&format!("{ONE}any = [\n'x',\n'(',\n]"), "line 12: rule a: any: pattern `(`: unclosed group");
+        says(
+            &format!("{ok}none = ['(?=x)']"),
+            "line 11: rule a: none: pattern `(?=x)`: look-around, including look-ahead and look-behind, is not supported",
+        );
+        says(
+            &format!("{ONE}all = ['{}']", "x".repeat(5000)),
+            &format!("line 10: rule a: all: pattern `{}…`: is longer than 4096 bytes", "x".repeat(60)),
+        );
+        says(&ok.replace("'e'", "'e {'"), "line 9: rule a: explain: a brace stands alone; write {{ or }} for one");
+        says(
+            &ok.replace("'e'", "'e {who}'"),
+            "line 6: rule a: explain, attributes: {who} is captured by no pattern of any or all; write (?<who>…)",
+        );
+        says(&format!("{ok}[rule.attributes]\nx = '{{'"), "line 12: rule a: attributes.x: a brace stands alone; write {{ or }} for one");
+        says(
+            &format!("extends = 'a/b'\n{ok}"),
+            "line 1: extends: a/b is no name of a pack; write regex, or NAME for NAME.toml beside this file",
+        );
+        says(&format!("disable = ['x']\n{ok}"), "line 1: disable, reweigh: there are only for a pack that has extends");
+        says(
+            &format!("normalise = ['spaces']\n{ok}"),
+            "line 1: unknown variant `spaces`, expected one of `whitespace`, `case`, `quotes`, `escapes`",
+        );
+        let unknown = parse(&format!("{ok}anny = ['y']")).unwrap_err().to_string();
+        assert!(unknown.starts_with("line 11: rule a: unknown field `anny`, expected one of `id`"), "{unknown}");
+        assert_eq!(parse(&format!("{ok}[reweigh")).unwrap_err().line, Some(11));
+    }
+
+    #[test]
+    fn captures_may_be_used() {
+        let text =
+            format!("{ONE}any = ['refund of (?<amount>[0-9]+)']\n[rule.attributes]\namount = '{{amount}}'").replace("'e'", "'e {amount}'");
+        let pack = parse(&text).unwrap();
+        assert_eq!(pack.rules[0].wanted_captures().collect::<Vec<_>>(), ["amount", "amount"]);
     }
 
     #[test]
     fn the_built_in_pack_is_sound_and_every_rule_has_examples() {
         let pack = built_in().unwrap();
+        assert_eq!(pack.name, BUILT_IN_NAME);
         for rule in &pack.rules {
             assert!(!rule.matches.is_empty() && !rule.rejects.is_empty(), "{} lacks examples or counter-examples", rule.id);
             assert!(rule.reason.is_some(), "{} lacks a reason", rule.id);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,80}", at in 0_usize..200) {
+            let mut pack = format!("{ONE}any = ['x']");
+            let at = at.min(pack.len());
+            pack.insert_str(at, &text);
+            let _ = parse(&pack);
         }
     }
 }

@@ -6,6 +6,7 @@ use regex_automata::meta;
 use regex_automata::nfa::thompson::backtrack::{self, BoundedBacktracker};
 use regex_automata::nfa::thompson::pikevm::PikeVM;
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
+use regex_automata::util::primitives::PatternID;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 use std::error::Error;
@@ -19,7 +20,11 @@ const SMALL: usize = 4096;
 
 /// A pattern made ready.
 #[derive(Debug)]
-pub struct Pattern(Kind);
+pub struct Pattern {
+    kind: Kind,
+    /// Finds its groups, where their names are wanted: asked only where the pattern is known to match.
+    groups: Option<Box<PikeVM>>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -42,22 +47,13 @@ impl Pattern {
     ///
     /// # Errors
     /// It takes too much memory.
-    pub fn new(hir: &Hir, required: Option<&Required>) -> Result<Self, Box<dyn Error>> {
-        let Some(required) = required else {
-            let config = meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
-            let regex = meta::Regex::builder().configure(config).build_from_hir(hir)?;
-            return Ok(Self(Kind::Anywhere(Box::new(regex))));
-        };
-        let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).which_captures(WhichCaptures::Implicit);
-        let nfa = NFA::compiler().configure(config).build_from_hir(hir)?;
-        let quick = BoundedBacktracker::new_from_nfa(nfa.clone())?;
-        let (before, longest) = (required.before, hir.properties().maximum_len());
-        Ok(Self(Kind::Near { quick, long: PikeVM::new_from_nfa(nfa)?, before, longest }))
+    pub fn new(hir: &Hir, required: Option<&Required>, wanted: &[&str]) -> Result<Self, Box<dyn Error>> {
+        Ok(Self { kind: Kind::new(hir, required)?, groups: groups(hir, wanted)? })
     }
 
     /// The first match.
     pub fn find(&self, text: &str, memory: &mut Memory) -> Option<Range> {
-        match &self.0 {
+        match &self.kind {
             Kind::Anywhere(regex) => regex.find(text).map(|found| (found.start(), found.end())),
             Kind::Near { quick, long, .. } => search(quick, long, &Input::new(text), memory),
         }
@@ -66,7 +62,7 @@ impl Pattern {
     /// The first match, where the literals that it must hold stand at `places` and nowhere else. It is tried at each place where
     /// it could begin, so that what is found is what a search of the whole text would find.
     pub fn find_near(&self, text: &str, places: impl Iterator<Item = usize> + Clone, memory: &mut Memory) -> Option<Range> {
-        let Kind::Near { quick, long, before, longest } = &self.0 else { return self.find(text, memory) };
+        let Kind::Near { quick, long, before, longest } = &self.kind else { return self.find(text, memory) };
         // What trying would cost at the most, against one search of the text as a whole.
         let tries = places.clone().count().saturating_mul(before.1 - before.0 + 1);
         if tries.saturating_mul(longest.unwrap_or(text.len())) > WHOLE.saturating_mul(text.len()).saturating_add(SMALL) {
@@ -87,6 +83,40 @@ impl Pattern {
         }
         first
     }
+
+    /// What its groups capture in a match that begins at `start`, by name.
+    pub fn captured(&self, text: &str, start: usize) -> Vec<(String, String)> {
+        let Some(groups) = &self.groups else { return Vec::new() };
+        let mut captures = groups.create_captures();
+        groups.captures(&mut groups.create_cache(), Input::new(text).range(start..).anchored(Anchored::Yes), &mut captures);
+        let names = captures.group_info().pattern_names(PatternID::ZERO);
+        let named = names.enumerate().filter_map(|(i, name)| Some((name?, captures.get_group(i)?)));
+        named.filter_map(|(name, span)| Some((name.to_owned(), text.get(span.range())?.to_owned()))).collect()
+    }
+}
+
+impl Kind {
+    fn new(hir: &Hir, required: Option<&Required>) -> Result<Self, Box<dyn Error>> {
+        let Some(required) = required else {
+            let config = meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
+            let regex = meta::Regex::builder().configure(config).build_from_hir(hir)?;
+            return Ok(Self::Anywhere(Box::new(regex)));
+        };
+        let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).which_captures(WhichCaptures::Implicit);
+        let nfa = NFA::compiler().configure(config).build_from_hir(hir)?;
+        let quick = BoundedBacktracker::new_from_nfa(nfa.clone())?;
+        let (before, longest) = (required.before, hir.properties().maximum_len());
+        Ok(Self::Near { quick, long: PikeVM::new_from_nfa(nfa)?, before, longest })
+    }
+}
+
+/// A pattern with its groups, where one that is wanted is among them.
+fn groups(hir: &Hir, wanted: &[&str]) -> Result<Option<Box<PikeVM>>, Box<dyn Error>> {
+    if wanted.is_empty() || hir.properties().explicit_captures_len() == 0 {
+        return Ok(None);
+    }
+    let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
+    Ok(Some(Box::new(PikeVM::new_from_nfa(NFA::compiler().configure(config).build_from_hir(hir)?)?)))
 }
 
 /// A search by the engine that is quick, or where the text is too long for it by the one that is not.

@@ -1,13 +1,13 @@
 //! A pack made ready to run: one pass over each text finds which patterns may match, then rules are tried in the order of their
 //! confidence until one holds. It knows texts and where they stand, not traces.
 
-use crate::finder::Finder;
-use crate::literals::{self, FOLDS_TO_ASCII, Required};
-use crate::pack::{self, Field, Pack, Rule};
+use crate::hints::{Hints, Index, Marks};
+use crate::literals;
+use crate::normal::{Normal, Normalise};
+use crate::pack::{Field, Pack, PackError, Placed, Rule, cut, last_line};
 use crate::pattern::{Memory, Pattern};
-use regex_syntax::hir::Hir;
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use crate::settings::Bundle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How runtimes print an error with its stack; `%` stands for the error.
 const STACKS: [&str; 4] = [
@@ -16,6 +16,9 @@ const STACKS: [&str; 4] = [
     "java.lang.RuntimeException: %\n\tat com.example.action.OrderService.create(OrderService.java:117)\n\tat org.springframework.web.client.RestTemplate.doExecute(RestTemplate.java:785)\n\tat java.base/java.lang.Thread.run(Thread.java:840)\nCaused by: %",
     "System.Exception: %\n   at Acme.Actions.Orders.CreateAsync(Order order, CancellationToken token) in /src/Orders.cs:line 64\n   at System.Net.Http.HttpClient.<SendAsync>g__Core|83_0(HttpRequestMessage request)",
 ];
+
+/// Of how many rules the examples are run to warm up; with more it would only take longer.
+const WARMED: usize = 64;
 
 /// A text a rule may look at, and where it stands in the trace.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +31,18 @@ pub struct Text<'a> {
     pub text: &'a str,
 }
 
-/// Where a pattern matched: index of the text, start and end in bytes.
-pub type Span = (usize, usize, usize);
+/// Where a pattern matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// Index of the pattern among those of its rule.
+    pub pattern: usize,
+    /// Index of the text.
+    pub text: usize,
+    /// Its first byte in the text as it was given.
+    pub start: usize,
+    /// Behind its last byte.
+    pub end: usize,
+}
 
 /// A rule that matched and what it matched.
 #[derive(Debug)]
@@ -37,7 +50,22 @@ pub struct Match<'r> {
     /// The rule.
     pub rule: &'r Rule,
     /// For each pattern that carried the match.
-    pub spans: Vec<Span>,
+    pub hits: Vec<Hit>,
+    /// What its groups captured, by name.
+    pub captured: Vec<(String, String)>,
+}
+
+/// What became of one rule.
+#[derive(Debug)]
+pub struct Tried<'r> {
+    /// The rule.
+    pub rule: &'r Rule,
+    /// Whether it holds.
+    pub holds: bool,
+    /// For each of its patterns, in their order: where it was first found.
+    pub found: Vec<Option<Hit>>,
+    /// What its groups captured, where it holds.
+    pub captured: Vec<(String, String)>,
 }
 
 /// A pack with its patterns compiled. Linear time: no pattern can backtrack.
@@ -48,81 +76,37 @@ pub struct Rules {
     patterns: Vec<Pattern>,
     /// Each rule's index and that of its first pattern; the most confident rule first, the earlier of equals first.
     ranks: Vec<(usize, usize)>,
-    /// Finds the literals that patterns cannot match without.
-    literals: Finder,
-    /// What the presence of each literal makes possible.
-    hints: Vec<Hint>,
-    /// What no literal speaks for, and so is always possible.
-    always: Hint,
-    /// All patterns and rules: what is possible where literals are no help.
-    everything: Hint,
+    /// The ways in which rules have their texts changed, and by its index each rule's own.
+    views: Vec<Normalise>,
+    view_of: Vec<usize>,
+    /// What each pattern needs.
+    index: Index,
     /// What searches write to.
     memory: Mutex<Memory>,
 }
 
-/// What may match: patterns, and by rank the rules that rest on them.
-#[derive(Debug, Clone, Default)]
-struct Hint {
-    patterns: Vec<usize>,
-    ranks: Vec<usize>,
-}
-
-impl Hint {
-    fn add(&mut self, pattern: usize, rank: Option<usize>) {
-        self.patterns.push(pattern);
-        self.ranks.extend(rank);
-    }
-}
-
-/// A set of small numbers.
-#[derive(Debug, Clone)]
-struct Marks(Vec<u64>);
-
-impl Marks {
-    fn of(most: usize) -> Self {
-        Self(vec![0; most.div_ceil(64)])
-    }
-
-    fn add(&mut self, numbers: &[usize]) {
-        for number in numbers {
-            if let Some(word) = self.0.get_mut(number / 64) {
-                *word |= 1 << (number % 64);
-            }
-        }
-    }
-
-    fn has(&self, number: usize) -> bool {
-        self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
-    }
-
-    /// The numbers, in order.
-    fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(i, &word)| {
-            let rest = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
-            rest.take_while(|word| *word != 0).map(move |word| i * 64 + word.trailing_zeros() as usize)
-        })
-    }
-}
+/// Texts as the rules of one view see them.
+struct View<'a>(Vec<(Normal<'a>, Hints)>);
 
 impl Rules {
-    /// Compiles the pack in `settings`, or the built-in one where `settings` is blank.
+    /// Compiles what the settings hold: a pack, a bundle, or nothing, which is the built-in pack.
     ///
     /// # Errors
-    /// What is wrong with the pack, in one line.
-    pub fn from_settings(settings: &str) -> Result<Self, String> {
-        Self::new(if settings.trim().is_empty() { pack::built_in()? } else { pack::parse(settings)? })
+    /// What is wrong with the pack.
+    pub fn from_settings(settings: &str) -> Result<Self, PackError> {
+        Self::new(Bundle::of_settings(settings)?.merged()?)
     }
 
     /// Compiles a pack.
     ///
     /// # Errors
-    /// The rule and the pattern that is no regex.
-    pub fn new(pack: Pack) -> Result<Self, String> {
+    /// The rule and the pattern that takes too much memory.
+    pub fn new(pack: Pack) -> Result<Self, PackError> {
         let mut firsts = Vec::new();
         let mut required = Vec::new();
         for rule in &pack.rules {
             firsts.push(required.len());
-            for pattern in patterns(rule) {
+            for pattern in rule.patterns() {
                 required.push(literals::required(&parse(rule, pattern)?));
             }
         }
@@ -130,23 +114,32 @@ impl Rules {
         let confidence = |(i, _): &(usize, usize)| pack.rules.get(*i).map_or(0.0, |rule| rule.confidence);
         // A stable sort: of equals the earlier stays first.
         ranks.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)));
-        let (literals, hints, always, everything) = hints(&pack, &ranks, &required);
-        let literals = Finder::new(literals.iter().map(Vec::as_slice));
+        let index = Index::new(&pack, &ranks, &required);
         // Parsed again rather than kept: what lasts is then laid side by side, in the room that building left.
         let mut compiled = Vec::with_capacity(required.len());
-        let all = pack.rules.iter().flat_map(|rule| patterns(rule).map(move |pattern| (rule, pattern)));
+        let all = pack.rules.iter().flat_map(|rule| rule.patterns().map(move |pattern| (rule, pattern)));
         for ((rule, pattern), required) in all.zip(&required) {
-            compiled.push(Pattern::new(&parse(rule, pattern)?, required.as_ref()).map_err(|e| wrong(rule, pattern, e.as_ref()))?);
+            let wanted: Vec<_> = rule.wanted_captures().collect();
+            let made = Pattern::new(&parse(rule, pattern)?, required.as_ref(), &wanted);
+            compiled.push(made.map_err(|e| wrong(rule, pattern, e.as_ref()))?);
         }
-        Ok(Self { patterns: compiled, pack, ranks, literals, hints, always, everything, memory: Mutex::default() })
+        let mut views = Vec::new();
+        let mut view = |rule: &Rule| {
+            views.iter().position(|known| *known == rule.normalise).unwrap_or_else(|| {
+                views.push(rule.normalise);
+                views.len() - 1
+            })
+        };
+        let view_of = pack.rules.iter().map(&mut view).collect();
+        Ok(Self { patterns: compiled, pack, ranks, views, view_of, index, memory: Mutex::default() })
     }
 
-    /// Runs every example bare, and one of each rule as runtimes print it with a stack: what the regex engine builds on first
-    /// use is then there for the first trace. Where the host takes a snapshot after `configure`, it is there for every trace.
+    /// Runs examples bare, and one of each rule as runtimes print it with a stack: what the regex engine builds on first use is then
+    /// there for the first trace. Where the host takes a snapshot after `configure`, it is there for every trace.
     pub fn warm(&self) {
-        let rules = &self.pack.rules;
-        let bare = rules.iter().flat_map(|rule| &rule.matches).cloned();
-        let with_stack = |stack: &'static str| rules.iter().filter_map(|r| r.matches.first()).map(move |text| stack.replacen('%', text, 1));
+        let rules = || self.pack.rules.iter().take(WARMED);
+        let bare = rules().flat_map(|rule| &rule.matches).cloned();
+        let with_stack = |stack: &'static str| rules().filter_map(|r| r.matches.first()).map(move |text| stack.replacen('%', text, 1));
         for text in bare.chain(STACKS.into_iter().flat_map(with_stack)) {
             let _ = self.best(&[Text { field: Field::Message, step: None, text: &text }]);
         }
@@ -161,111 +154,121 @@ impl Rules {
     /// The rule that speaks for `texts`: the most confident of those that match, the earlier one of equals.
     #[must_use]
     pub fn best(&self, texts: &[Text<'_>]) -> Option<Match<'_>> {
-        let mut ranks = Marks::of(self.ranks.len());
-        ranks.add(&self.always.ranks);
-        let hinted = |text: &Text<'_>| {
-            let mut hints = Hints { patterns: Marks::of(self.patterns.len()), places: Vec::new(), everywhere: false };
-            hints.patterns.add(&self.always.patterns);
-            if !text.text.is_ascii() && FOLDS_TO_ASCII.iter().any(|fold| text.text.contains(fold)) {
-                hints.patterns.add(&self.everything.patterns);
-                ranks.add(&self.everything.ranks);
-                hints.everywhere = true;
-                return hints;
-            }
-            self.literals.find(text.text.to_ascii_lowercase().as_bytes(), |literal, at| {
-                if let Some(hint) = self.hints.get(literal) {
-                    hints.patterns.add(&hint.patterns);
-                    ranks.add(&hint.ranks);
-                    hints.places.push((literal, at));
-                }
-            });
-            hints
-        };
-        let hints: Vec<_> = texts.iter().map(hinted).collect();
-        // Poisoned by a panic it would still be only room to write to.
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (views, ranks) = self.look(texts);
+        let mut memory = self.memory();
         ranks.iter().find_map(|rank| {
-            let &(rule, first) = self.ranks.get(rank)?;
-            let rule = self.pack.rules.get(rule)?;
-            let spans = self.spans(rule, first, texts, &hints, &mut memory)?;
-            Some(Match { rule, spans })
+            let (rule, first, view) = self.at(rank, &views)?;
+            let hits = self.hits(rule, first, texts, view, &mut memory)?;
+            Some(Match {
+                rule,
+                captured: self.captured(rule, first, &hits, view),
+                hits: hits.iter().map(|hit| view.origin(*hit)).collect(),
+            })
         })
     }
 
-    /// Where the patterns of a rule that holds stand: the first hit of `any`, and the first of each of `all`.
-    fn spans(&self, rule: &Rule, first: usize, texts: &[Text<'_>], hints: &[Hints], memory: &mut Memory) -> Option<Vec<Span>> {
-        let mut find = |index: usize| {
-            let pattern = self.patterns.get(index)?;
-            let mut places = texts.iter().zip(hints).enumerate();
-            places.find_map(|(i, (text, hints))| {
-                if !hints.patterns.has(index) || !rule.fields.contains(&text.field) {
-                    return None;
-                }
-                let near =
-                    hints.places.iter().filter(|(literal, _)| self.hints.get(*literal).is_some_and(|hint| hint.patterns.contains(&index)));
-                let (start, end) = match hints.everywhere {
-                    true => pattern.find(text.text, memory),
-                    false => pattern.find_near(text.text, near.map(|(_, at)| *at), memory),
-                }?;
-                Some((i, start, end))
-            })
+    /// What becomes of every rule, the most confident first: which of its patterns are found, and whether it holds. Slower than
+    /// [`Rules::best`], and with the same end: the first that holds here is the best.
+    #[must_use]
+    pub fn tried(&self, texts: &[Text<'_>]) -> Vec<Tried<'_>> {
+        let (views, _) = self.look(texts);
+        let mut memory = self.memory();
+        let tried = (0..self.ranks.len()).filter_map(|rank| {
+            let (rule, first, view) = self.at(rank, &views)?;
+            let found = (0..rule.patterns().count()).map(|pattern| self.find(rule, first, pattern, texts, view, &mut memory));
+            let found: Vec<_> = found.map(|hit| hit.map(|hit| view.origin(hit))).collect();
+            let hits = self.hits(rule, first, texts, view, &mut memory);
+            let captured = hits.as_ref().map(|hits| self.captured(rule, first, hits, view)).unwrap_or_default();
+            Some(Tried { rule, holds: hits.is_some(), found, captured })
+        });
+        tried.collect()
+    }
+
+    /// The texts as each view shows them, and the rules that may hold, by rank.
+    fn look<'t>(&self, texts: &[Text<'t>]) -> (Vec<View<'t>>, Marks) {
+        let mut ranks = Marks::of(self.ranks.len());
+        self.index.start(&mut ranks);
+        let mut shown = |view: &Normalise, text: &Text<'t>| {
+            let normal = view.apply(text.text);
+            let hints = self.index.look(&normal.text, &mut ranks);
+            (normal, hints)
         };
-        let (all, none) = (first + rule.any.len(), first + rule.any.len() + rule.all.len());
-        let mut spans = Vec::with_capacity(1 + rule.all.len());
+        let views = self.views.iter().map(|view| View(texts.iter().map(|text| shown(view, text)).collect())).collect();
+        (views, ranks)
+    }
+
+    /// The rule of a rank, its first pattern, and the texts as it sees them.
+    fn at<'a, 't>(&self, rank: usize, views: &'a [View<'t>]) -> Option<(&Rule, usize, &'a View<'t>)> {
+        let &(index, first) = self.ranks.get(rank)?;
+        Some((self.pack.rules.get(index)?, first, views.get(*self.view_of.get(index)?)?))
+    }
+
+    /// What searches write to. Poisoned by a panic it would still be only room to write to.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a pattern of a rule is first found.
+    fn find(&self, rule: &Rule, first: usize, pattern: usize, texts: &[Text<'_>], view: &View<'_>, memory: &mut Memory) -> Option<Hit> {
+        let index = first + pattern;
+        let made = self.patterns.get(index)?;
+        texts.iter().zip(&view.0).enumerate().find_map(|(i, (text, (normal, hints)))| {
+            if !hints.patterns.has(index) || !rule.fields.contains(&text.field) {
+                return None;
+            }
+            let (start, end) = match hints.everywhere {
+                true => made.find(&normal.text, memory),
+                false => made.find_near(&normal.text, self.index.places(hints, index), memory),
+            }?;
+            Some(Hit { pattern, text: i, start, end })
+        })
+    }
+
+    /// Where the patterns of a rule that holds stand, in the texts as it sees them: the first hit of `any`, and the first of each of
+    /// `all`.
+    fn hits(&self, rule: &Rule, first: usize, texts: &[Text<'_>], view: &View<'_>, memory: &mut Memory) -> Option<Vec<Hit>> {
+        let mut find = |pattern: usize| self.find(rule, first, pattern, texts, view, memory);
+        let (all, none) = (rule.any.len(), rule.any.len() + rule.all.len());
+        let mut hits = Vec::with_capacity(1 + rule.all.len());
         if !rule.any.is_empty() {
-            spans.push((first..all).find_map(&mut find)?);
+            hits.push((0..all).find_map(&mut find)?);
         }
         for pattern in all..none {
-            spans.push(find(pattern)?);
+            hits.push(find(pattern)?);
         }
-        (none..none + rule.none.len()).all(|pattern| find(pattern).is_none()).then_some(spans)
+        (none..none + rule.none.len()).all(|pattern| find(pattern).is_none()).then_some(hits)
     }
-}
 
-/// What the literals in a text say.
-struct Hints {
-    /// Patterns that may match it.
-    patterns: Marks,
-    /// Which literal stands where, by its start in bytes.
-    places: Vec<(usize, usize)>,
-    /// Whether patterns may match where no literal stands.
-    everywhere: bool,
-}
-
-/// The literals to look for, what each hints at, what no literal speaks for, and everything.
-fn hints(pack: &Pack, ranks: &[(usize, usize)], required: &[Option<Required>]) -> (Vec<Vec<u8>>, Vec<Hint>, Hint, Hint) {
-    let mut by_literal: BTreeMap<Vec<u8>, Hint> = BTreeMap::new();
-    let (mut always, mut everything) = (Hint::default(), Hint::default());
-    for (rank, &(rule, first)) in ranks.iter().enumerate() {
-        let Some(rule) = pack.rules.get(rule) else { continue };
-        // Without one of `any` a rule cannot hold; where it has none, without the first of `all`.
-        let keys = first..first + rule.any.len().max(1);
-        for pattern in first..first + patterns(rule).count() {
-            let rank = keys.contains(&pattern).then_some(rank);
-            everything.add(pattern, rank);
-            match required.get(pattern).and_then(Option::as_ref) {
-                Some(found) => found.literals.iter().for_each(|literal| by_literal.entry(literal.clone()).or_default().add(pattern, rank)),
-                None => always.add(pattern, rank),
+    /// What the groups of a rule that holds captured; nothing, where its texts want nothing.
+    fn captured(&self, rule: &Rule, first: usize, hits: &[Hit], view: &View<'_>) -> Vec<(String, String)> {
+        let mut captured = Vec::new();
+        if rule.wanted_captures().next().is_none() {
+            return captured;
+        }
+        for hit in hits {
+            let shown = view.0.get(hit.text).map(|(normal, _)| &*normal.text);
+            if let (Some(pattern), Some(text)) = (self.patterns.get(first + hit.pattern), shown) {
+                captured.extend(pattern.captured(text, hit.start));
             }
         }
+        captured
     }
-    let (literals, hints) = by_literal.into_iter().unzip();
-    (literals, hints, always, everything)
 }
 
-fn parse(rule: &Rule, pattern: &str) -> Result<Hir, String> {
-    regex_syntax::parse(pattern).map_err(|e| wrong(rule, pattern, &e))
+impl View<'_> {
+    /// The same hit in the text as it was given.
+    fn origin(&self, hit: Hit) -> Hit {
+        let (start, end) = self.0.get(hit.text).map_or((hit.start, hit.end), |(normal, _)| normal.origin(hit.start, hit.end));
+        Hit { start, end, ..hit }
+    }
 }
 
-/// What is wrong with a pattern: the last line of an error, which says it without drawing the pattern.
-fn wrong(rule: &Rule, pattern: &str, error: &dyn std::error::Error) -> String {
-    let error = error.to_string();
-    let what = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-    format!("rule {}: pattern `{pattern}`: {what}", rule.id)
+fn parse(rule: &Rule, pattern: &Placed<String>) -> Result<regex_syntax::hir::Hir, PackError> {
+    regex_syntax::parse(&pattern.it).map_err(|e| wrong(rule, pattern, &e))
 }
 
-fn patterns(rule: &Rule) -> impl Iterator<Item = &String> {
-    rule.any.iter().chain(&rule.all).chain(&rule.none)
+fn wrong(rule: &Rule, pattern: &Placed<String>, error: &dyn std::error::Error) -> PackError {
+    PackError::of(rule, pattern.line, format!("pattern `{}`: {}", cut(&pattern.it), last_line(error)))
 }
 
 #[cfg(test)]
@@ -316,31 +319,126 @@ mod tests {
             let examples: Vec<_> = RULES.pack.rules.iter().flat_map(|r| r.matches.iter().chain(&r.rejects)).collect();
             let mut text: String = words.iter().map(|i| examples[i % examples.len()].as_str()).collect::<Vec<_>>().join(" ");
             text.push_str(&noise);
-            let said = |text: &str| RULES.best(&message(text)).map(|m| (m.rule.id.clone(), m.spans));
+            let said = |text: &str| RULES.best(&message(text)).map(|m| (m.rule.id.clone(), m.hits));
             // With a long s in the text no literal is trusted, and each pattern is searched for in all of it.
             let (short, long) = (said(&format!("{text} s")), said(&format!("{text} \u{17f}")));
             prop_assert_eq!(short, long);
         }
     }
 
-    #[test]
-    fn a_bad_pattern_is_named() {
-        let pack = pack::BUILT_IN.replacen("any = [", "any = ['(', ", 1);
-        let error = Rules::from_settings(&pack).unwrap_err();
-        assert!(error.starts_with("rule dns: pattern `(`: unclosed group"), "{error}");
+    /// What the `regex` crate says of one rule: whether each pattern is found in a text that the rule looks at.
+    fn natively(rule: &Rule, texts: &[Text<'_>]) -> bool {
+        let found = |pattern: &Placed<String>| {
+            let regex = regex::Regex::new(&pattern.it).unwrap();
+            texts.iter().any(|text| rule.fields.contains(&text.field) && regex.is_match(&rule.normalise.apply(text.text).text))
+        };
+        (rule.any.is_empty() || rule.any.iter().any(found)) && rule.all.iter().all(found) && !rule.none.iter().any(found)
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just("error".to_owned()),
+            Just("ECONN".to_owned()),
+            Just("timeout".to_owned()),
+            Just("[0-9]+".to_owned()),
+            Just("a?".to_owned()),
+            Just("\\b".to_owned()),
+            Just("(?:time|out)".to_owned()),
+            Just("[^e]".to_owned()),
+            Just(".".to_owned()),
+            Just(" ".to_owned()),
+            Just("^".to_owned()),
+            Just("$".to_owned()),
+            Just("(x|error)".to_owned()),
+            Just("k".to_owned()),
+            Just("s{2}".to_owned()),
+        ];
+        (prop_oneof![Just(""), Just("(?i)"), Just("(?m)"), Just("(?s)")], proptest::collection::vec(part, 1..5))
+            .prop_map(|(flags, parts)| format!("{flags}{}", parts.concat()))
+    }
+
+    proptest! {
+        /// Every way in which a rule can be put together gives what the `regex` crate gives.
+        #[test]
+        fn rules_answer_as_the_regex_crate_does(
+            any in proptest::collection::vec(pattern(), 0..3),
+            all in proptest::collection::vec(pattern(), 0..3),
+            none in proptest::collection::vec(pattern(), 0..2),
+            fields in prop_oneof![Just("'message'"), Just("'code'"), Just("'message', 'stack'")],
+            normalise in prop_oneof![Just(""), Just("'case'"), Just("'whitespace', 'quotes', 'escapes'")],
+            message in "(error|ECONN|timeout|x|ss|K|\u{212a}|\u{17f}| |\n|7|time out){0,6}",
+            code in "(error|ECONN|ETIMEOUT|[0-9]){0,2}",
+        ) {
+            prop_assume!(!any.is_empty() || !all.is_empty());
+            let (any, all, none) = (format!("{any:?}"), format!("{all:?}"), format!("{none:?}"));
+            let rules = rules(&format!("explain = 'e'\nany = {any}\nall = {all}\nnone = {none}\nin = [{fields}]\nnormalise = [{normalise}]"));
+            let texts = [
+                Text { field: Field::Message, step: None, text: &message },
+                Text { field: Field::Code, step: None, text: &code },
+            ];
+            let best = rules.best(&texts);
+            prop_assert_eq!(best.is_some(), natively(&rules.pack.rules[0], &texts));
+            // And each hit is where the crate finds it first.
+            for hit in best.iter().flat_map(|found| &found.hits) {
+                let rule = &rules.pack.rules[0];
+                let shown = rule.normalise.apply(texts[hit.text].text);
+                let found = regex::Regex::new(&rule.patterns().nth(hit.pattern).unwrap().it).unwrap().find(&shown.text).unwrap();
+                prop_assert_eq!((hit.start, hit.end), shown.origin(found.start(), found.end()));
+            }
+        }
+    }
+
+    const HEAD: &str =
+        "schema = 1\nname = 'n'\nversion = '1.0.0'\nsummary = 's'\n[[rule]]\nid = 'a'\nclassification = 'X'\nconfidence = 0.5\n";
+
+    fn rules(more: &str) -> Rules {
+        Rules::from_settings(&format!("{HEAD}{more}")).unwrap()
     }
 
     #[test]
     fn any_all_none_and_in() {
-        let pack = "schema = 1\nname = 'n'\nversion = '1.0.0'\nsummary = 's'\n[[rule]]\nid = 'a'\nclassification = 'X'\nconfidence = 0.5\nexplain = 'e'\n\
-            any = ['one', 'two']\nall = ['three']\nnone = ['four']\nin = ['message']";
-        let rules = Rules::from_settings(pack).unwrap();
-        let spans = |text| rules.best(&message(text)).map(|m| m.spans);
+        let rules = rules("explain = 'e'\nany = ['one', 'two']\nall = ['three']\nnone = ['four']\nin = ['message']");
+        let spans = |text| rules.best(&message(text)).map(|m| m.hits.iter().map(|h| (h.text, h.start, h.end)).collect::<Vec<_>>());
         assert_eq!(spans("two three"), Some(vec![(0, 0, 3), (0, 4, 9)]));
         assert_eq!(spans("two"), None);
         assert_eq!(spans("three"), None);
         assert_eq!(spans("one three four"), None);
         let code = [Text { field: Field::Code, step: None, text: "one three" }];
         assert!(rules.best(&code).is_none());
+    }
+
+    #[test]
+    fn what_was_captured_can_be_said() {
+        let rules = rules(
+            "explain = 'refund of {amount} for {who}'\nany = ['refund of (?<amount>[0-9.]+)( for (?<who>[a-z]+))?']\n[rule.attributes]\namount = '{amount}'",
+        );
+        let said = |text| rules.best(&message(text)).map(|m| m.rule.explain.fill(&m.captured)).unwrap();
+        assert_eq!(said("a refund of 12.50 for ann!"), "refund of 12.50 for ann");
+        assert_eq!(said("a refund of 7"), "refund of 7 for ?");
+    }
+
+    #[test]
+    fn a_text_is_normalised_where_a_rule_wants_it() {
+        let text = "Can\u{2019}t  reach";
+        let plain = "explain = 'e'\nany = [\"can't (?<what>reach)\"]";
+        assert!(rules(plain).best(&message(text)).is_none());
+        let rules = rules(&format!("{plain}\nnormalise = ['whitespace', 'quotes', 'case']"));
+        let hits = rules.best(&message(text)).unwrap().hits;
+        assert_eq!(&text[hits[0].start..hits[0].end], text);
+    }
+
+    #[test]
+    fn what_every_rule_came_to_agrees_with_the_best() {
+        let rules = Rules::from_settings("").unwrap();
+        for text in ["connect ECONNREFUSED after getaddrinfo ENOTFOUND", "status code 502: <!DOCTYPE html>", "nothing"] {
+            let tried = rules.tried(&message(text));
+            assert_eq!(tried.len(), rules.pack.rules.len());
+            let first = tried.iter().find(|t| t.holds).map(|t| t.rule.id.as_str());
+            assert_eq!(first, rules.best(&message(text)).map(|m| m.rule.id.as_str()), "{text}");
+        }
+        let texts = message("status code 502: <!DOCTYPE html>");
+        let tried = rules.tried(&texts);
+        let silent = tried.iter().find(|t| t.rule.id == "bad-response").unwrap();
+        assert!(!silent.holds && silent.found[0].is_some() && silent.found[silent.rule.any.len()].is_some(), "{silent:?}");
     }
 }

@@ -1,33 +1,80 @@
 //! From the trace of the contract to the texts rules look at, and from a match back to a verdict. It knows no pattern.
 
-use crate::pack::{Field, Pack};
-use crate::rules::{Rules, Text};
+use crate::pack::{BUILT_IN_NAME, Field, Pack, PackError, Rule, SCHEMA};
+use crate::rules::{Hit, Match, Rules, Text};
+use crate::settings::{Answer, Bundle};
+use crate::tried;
 use crate::{Description, Evidence, Fault, Trace, Verdict};
 
-/// What `pack` says of itself.
-#[must_use]
-pub fn description(pack: Result<Pack, String>) -> Description {
-    let (name, version, summary, rules) = match pack {
-        Ok(pack) => (pack.name, pack.version, pack.summary, pack.rules),
-        Err(why) => ("regex".to_owned(), env!("CARGO_PKG_VERSION").to_owned(), why, Vec::new()),
-    };
-    let mut classifications: Vec<_> = rules.into_iter().map(|rule| rule.classification).collect();
-    classifications.sort();
-    classifications.dedup();
-    Description { name, version, summary, reads: Vec::new(), classifications, settings_schema: None }
+/// A pack that is ready, and what it is asked for.
+#[derive(Debug)]
+pub struct Classifier {
+    rules: Rules,
+    answer: Answer,
 }
 
-/// The one verdict of the best rule, or none.
-///
-/// # Errors
-/// None of its own; the contract's type has room for them.
-pub fn verdicts(rules: &Rules, trace: &Trace) -> Result<Vec<Verdict>, String> {
-    let texts = texts(trace);
-    Ok(rules.best(&texts).map(|found| verdict(trace, &texts, &found)).into_iter().collect())
+impl Classifier {
+    /// Of what is handed to `configure`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(settings: &str) -> Result<Self, PackError> {
+        let bundle = Bundle::of_settings(settings)?;
+        let rules = Rules::new(bundle.merged()?)?;
+        rules.warm();
+        Ok(Self { rules, answer: bundle.answer })
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn description(&self) -> Description {
+        description(self.rules.pack())
+    }
+
+    /// The one verdict of the best rule, or none; or one for each rule, where that was asked for.
+    #[must_use]
+    pub fn verdicts(&self, trace: &Trace) -> Vec<Verdict> {
+        let texts = texts(trace);
+        match self.answer {
+            Answer::Best => self.rules.best(&texts).map(|found| verdict(trace, &texts, &found)).into_iter().collect(),
+            Answer::EveryRule => tried::verdicts(&self.rules, trace, &texts),
+        }
+    }
+}
+
+/// What is said before anything is configured.
+#[must_use]
+pub fn unconfigured() -> Description {
+    Description {
+        name: BUILT_IN_NAME.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        summary: "Runs rule packs.".to_owned(),
+        reads: Vec::new(),
+        classifications: Vec::new(),
+        settings_schema: Some(SCHEMA.to_owned()),
+    }
+}
+
+/// What a pack says of itself.
+#[must_use]
+pub fn description(pack: &Pack) -> Description {
+    let mut classifications: Vec<_> = pack.rules.iter().map(|rule| rule.classification.clone()).collect();
+    classifications.sort();
+    classifications.dedup();
+    let looks_in = |field| pack.rules.iter().any(|rule| rule.fields.contains(&field));
+    let reads = [(Field::Input, "input"), (Field::Output, "output")];
+    Description {
+        name: pack.name.clone(),
+        version: pack.version.clone(),
+        summary: pack.summary.clone(),
+        reads: reads.into_iter().filter(|(field, _)| looks_in(*field)).map(|(_, name)| name.to_owned()).collect(),
+        classifications,
+        settings_schema: None,
+    }
 }
 
 /// The failing step's texts, then those of the session: the step's own words come first.
-fn texts(trace: &Trace) -> Vec<Text<'_>> {
+pub(crate) fn texts(trace: &Trace) -> Vec<Text<'_>> {
     let failing = trace.failing_step.and_then(|i| trace.steps.get(i as usize).map(|step| (i, step)));
     let mut texts = Vec::with_capacity(8);
     if let Some((i, step)) = failing {
@@ -64,19 +111,26 @@ fn location(text: &Text<'_>) -> String {
     text.step.map_or_else(|| field.to_owned(), |i| format!("steps[{i}].{field}"))
 }
 
-fn verdict(trace: &Trace, texts: &[Text<'_>], found: &crate::rules::Match<'_>) -> Verdict {
-    let evidence = found.spans.iter().filter_map(|&(text, start, end)| {
-        Some(Evidence { location: location(texts.get(text)?), start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
-    });
+fn verdict(trace: &Trace, texts: &[Text<'_>], found: &Match<'_>) -> Verdict {
+    Verdict { evidence: found.hits.iter().filter_map(|hit| evidence(texts, hit)).collect(), ..said(trace, found.rule, &found.captured) }
+}
+
+/// A hit as the contract has it.
+pub(crate) fn evidence(texts: &[Text<'_>], hit: &Hit) -> Option<Evidence> {
+    Some(Evidence { location: location(texts.get(hit.text)?), start: u32::try_from(hit.start).ok()?, end: u32::try_from(hit.end).ok()? })
+}
+
+/// What a rule says where its groups captured this.
+pub(crate) fn said(trace: &Trace, rule: &Rule, captured: &[(String, String)]) -> Verdict {
     Verdict {
-        classification: found.rule.classification.clone(),
-        confidence: found.rule.confidence,
-        reason: found.rule.reason.clone(),
-        rule: Some(found.rule.id.clone()),
+        classification: rule.classification.clone(),
+        confidence: rule.confidence,
+        reason: rule.reason.clone(),
+        rule: Some(rule.id.clone()),
         failing_step: trace.failing_step,
-        explanation: found.rule.explain.clone(),
-        evidence: evidence.collect(),
-        attributes: Vec::new(),
+        explanation: rule.explain.fill(captured),
+        evidence: Vec::new(),
+        attributes: rule.attributes.iter().map(|(name, template)| (name.clone(), template.fill(captured))).collect(),
     }
 }
 
@@ -104,7 +158,7 @@ mod tests {
     }
 
     fn judge(trace: &Trace) -> Option<Verdict> {
-        verdicts(&Rules::from_settings("").unwrap(), trace).unwrap().pop()
+        Classifier::new("").unwrap().verdicts(trace).pop()
     }
 
     #[test]

@@ -1,0 +1,335 @@
+//! What a plugin's file is: a component as it stands, a rule pack, a script, or one of these two packed with its engine. Each comes
+//! to a component and what it is configured with. It knows files and formats, not how a component runs.
+
+use super::{PluginError, source};
+use crate::config::Count;
+use crate::model::{Digest, printable};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use tracejury_regex::pack::{self, BUILT_IN, BUILT_IN_NAME, Pack, PackError};
+use tracejury_regex::settings::{Answer, Bundle, MOST, Part};
+use wasmparser::{Parser, Payload};
+
+/// The default classifier and engine of rule packs, built from `plugins/regex` by its `build.sh`.
+pub(super) const RULES_ENGINE: &[u8] = include_bytes!("../../../plugins/regex/regex.wasm");
+/// The engine of scripts, built from `plugins/javascript` by its `build.sh`.
+pub(super) const SCRIPT_ENGINE: &[u8] = include_bytes!("../../../plugins/javascript/javascript.wasm");
+/// The custom sections that a packed plugin carries (component model, binary format: section 0): the settings for its engine, by
+/// kind, and its cases.
+pub(super) const RULES_SECTION: &str = "tracejury:rules@1";
+pub(super) const SCRIPT_SECTION: &str = "tracejury:script@1";
+pub(super) const CASES_SECTION: &str = "tracejury:cases@1";
+/// How much of each part of the metadata is shown, in characters.
+const METADATA_CHARS: usize = 200;
+/// The largest rule pack or script, in bytes.
+const TEXT_BYTES: usize = 8 << 20;
+
+/// What kind of plugin a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A component of its own.
+    Component,
+    /// A rule pack.
+    Rules,
+    /// A script.
+    Script,
+}
+
+/// A plugin's file, understood.
+#[derive(Debug, Clone)]
+pub(super) struct Form<'a> {
+    pub(super) kind: Kind,
+    /// Whether it brings its engine along.
+    pub(super) packed: bool,
+    /// The component that runs.
+    pub(super) engine: Cow<'a, [u8]>,
+    /// What it is configured with.
+    pub(super) configure: String,
+    /// Of the file; of a pack that extends others, of all their texts.
+    pub(super) digest: Digest,
+    /// Cases that travel with it, as text.
+    pub(super) cases: Option<String>,
+    /// Further files that it is made of.
+    pub(super) parts: Vec<PathBuf>,
+    /// The size of the file, in bytes.
+    pub(super) bytes: usize,
+    /// What it says about itself for people.
+    pub(super) metadata: Metadata,
+}
+
+/// What a plugin's file says about it, beside what the classifier itself says: of a component by the sections that tools for
+/// WebAssembly know (<https://github.com/WebAssembly/tool-conventions>, and the annotations of OCI images), of a rule pack by its keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Metadata {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// Under which licence, as an SPDX expression.
+    pub licenses: Option<String>,
+    /// Where it is developed.
+    pub source: Option<String>,
+}
+
+impl<'a> Form<'a> {
+    /// The default classifier.
+    pub(super) fn of_default() -> Form<'static> {
+        Form {
+            kind: Kind::Rules,
+            packed: false,
+            engine: Cow::Borrowed(RULES_ENGINE),
+            configure: String::new(),
+            digest: Digest::of(RULES_ENGINE),
+            cases: None,
+            parts: Vec::new(),
+            bytes: RULES_ENGINE.len(),
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// A file by its name's ending and its bytes.
+    pub(super) fn of(path: &Path, bytes: &'a [u8], limit: Count) -> Result<Self, PluginError> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("toml") => rules(path, text(path, bytes)?, limit),
+            Some("js") => script(path, text(path, bytes)?),
+            _ => component(path, bytes),
+        }
+    }
+
+    /// What configures it to answer this much; where it has no rules, as ever.
+    pub(super) fn asked(&self, answer: Answer) -> Result<String, PackError> {
+        match self.kind {
+            Kind::Rules if answer != Answer::Best => Ok(Bundle { answer, ..Bundle::of_settings(&self.configure)? }.to_settings()),
+            _ => Ok(self.configure.clone()),
+        }
+    }
+
+    /// Its rules, with those it takes over.
+    pub(super) fn pack(&self) -> Option<Pack> {
+        let bundle = (self.kind == Kind::Rules).then(|| Bundle::of_settings(&self.configure))?;
+        bundle.and_then(|bundle| bundle.merged()).ok()
+    }
+}
+
+fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, PluginError> {
+    let file = path.display().to_string();
+    if bytes.len() > TEXT_BYTES {
+        return Err(super::refused(&file, format!("is larger than {} MiB", TEXT_BYTES >> 20), "split it"));
+    }
+    std::str::from_utf8(bytes).map_err(|e| {
+        let line = bytes.iter().take(e.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        super::refused(&format!("{file}:{line}"), "is not UTF-8", "save it as UTF-8")
+    })
+}
+
+/// A rule pack, with those it extends.
+fn rules<'a>(path: &Path, text: &str, limit: Count) -> Result<Form<'a>, PluginError> {
+    let bundle = bundle(path, text, limit)?;
+    let parts: Vec<_> =
+        bundle.pack.iter().skip(1).filter(|part| part.file != BUILT_IN_NAME).map(|part| PathBuf::from(&part.file)).collect();
+    let pack = bundle.merged().map_err(|error| wrong(path, &error))?;
+    let metadata = Metadata {
+        name: Some(pack.name),
+        version: Some(pack.version),
+        description: Some(pack.summary),
+        licenses: pack.license,
+        source: pack.source,
+    };
+    let configure = bundle.to_settings();
+    let digest = Digest::of(configure.as_bytes());
+    Ok(Form {
+        kind: Kind::Rules,
+        packed: false,
+        engine: Cow::Borrowed(RULES_ENGINE),
+        configure,
+        digest,
+        cases: None,
+        parts,
+        bytes: text.len(),
+        metadata,
+    })
+}
+
+fn bundle(path: &Path, text: &str, limit: Count) -> Result<Bundle, PluginError> {
+    let mut bundle = Bundle::of(&path.display().to_string(), text);
+    let mut file = path.to_owned();
+    let mut extends = pack::parse(text).map_err(|error| wrong(&file, &error))?.extends;
+    while let Some(name) = extends.take() {
+        if bundle.pack.len() == MOST {
+            let what = format!("extends: more than {MOST} packs stand on one another");
+            return Err(super::refused(&path.display().to_string(), what, "look for one that extends itself by way of others"));
+        }
+        if name == BUILT_IN_NAME {
+            bundle.pack.push(Part { file: BUILT_IN_NAME.to_owned(), text: BUILT_IN.to_owned() });
+            break;
+        }
+        let next = path.with_file_name(format!("{name}.toml"));
+        let bytes = source::read(&next, limit).map_err(|error| missing(&file, &name, error))?;
+        let text = self::text(&next, &bytes)?;
+        extends = pack::parse(text).map_err(|error| wrong(&next, &error))?.extends;
+        bundle.pack.push(Part { file: next.display().to_string(), text: text.to_owned() });
+        file = next;
+    }
+    Ok(bundle)
+}
+
+fn missing(file: &Path, name: &str, error: PluginError) -> PluginError {
+    let what = match error {
+        PluginError::Refused { file, what, .. } => format!("{file} {what}"),
+        other => other.to_string(),
+    };
+    super::refused(&file.display().to_string(), format!("extends: {what}"), format!("put {name}.toml beside it, or extend regex"))
+}
+
+/// An error of a pack, at its place.
+fn wrong(path: &Path, error: &PackError) -> PluginError {
+    let file = error.file.clone().unwrap_or_else(|| path.display().to_string());
+    let place = error.line.map_or(file.clone(), |line| format!("{file}:{line}"));
+    let rule = error.rule.as_ref().map(|rule| format!("rule {rule}: ")).unwrap_or_default();
+    super::refused(
+        &place,
+        format!("{rule}{}", error.what),
+        "plugins/regex/pack.schema.json describes rule packs; an editor that knows it completes them",
+    )
+}
+
+/// What an engine says of the text it was configured with, at its place in that text: `line 3: …` of rules, `NAME:3: …` of scripts.
+pub(super) fn at_its_place(kind: Kind, file: &str, error: PluginError) -> PluginError {
+    let PluginError::Refused { what, .. } = &error else { return error };
+    let Some(said) = what.strip_prefix("cannot be configured: declined: ") else { return error };
+    let numbered = match kind {
+        Kind::Component => None,
+        Kind::Rules => said.strip_prefix("line "),
+        Kind::Script => said.split_once(".js:").map(|(_, rest)| rest),
+    };
+    let place = numbered.and_then(|rest| rest.split_once(": ")).filter(|(line, _)| line.bytes().all(|byte| byte.is_ascii_digit()));
+    match place {
+        Some((line, said)) => {
+            super::refused(&format!("{file}:{line}"), said, "mend it there; `tracejury plugin check` says what else there is")
+        }
+        None => error,
+    }
+}
+
+/// A script, with its name for errors in the place where tools look for it.
+fn script<'a>(path: &Path, text: &str) -> Result<Form<'a>, PluginError> {
+    if text.trim().is_empty() {
+        return Err(super::refused(&path.display().to_string(), "is empty", "write exports.classify = (trace) => null"));
+    }
+    let name = path.file_name().map_or_else(|| "script.js".into(), |name| name.to_string_lossy());
+    Ok(Form {
+        kind: Kind::Script,
+        packed: false,
+        engine: Cow::Borrowed(SCRIPT_ENGINE),
+        configure: format!("{text}\n//# sourceURL={name}"),
+        digest: Digest::of(text.as_bytes()),
+        cases: None,
+        parts: Vec::new(),
+        bytes: text.len(),
+        metadata: Metadata::default(),
+    })
+}
+
+/// A component, with what it carries.
+fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> {
+    let file = path.display().to_string();
+    source::looks_like_component(bytes).map_err(|(what, help)| super::refused(&file, what, help))?;
+    let (rules, script) = (section(bytes, RULES_SECTION), section(bytes, SCRIPT_SECTION));
+    let (kind, configure) = match (&rules, &script) {
+        (Some(rules), None) => (Kind::Rules, rules.clone()),
+        (None, Some(script)) => (Kind::Script, script.clone()),
+        (None, None) => (Kind::Component, String::new()),
+        (Some(_), Some(_)) => return Err(super::refused(&file, "carries both rules and a script", "pack it again")),
+    };
+    if configure.len() > TEXT_BYTES {
+        return Err(super::refused(&file, format!("carries more than {} MiB of text", TEXT_BYTES >> 20), "ask its author"));
+    }
+    // What is packed with the very engine that is at hand runs on what is compiled of it already.
+    let ours = [(Kind::Rules, RULES_ENGINE), (Kind::Script, SCRIPT_ENGINE)];
+    let engine = ours.into_iter().find(|(of, engine)| *of == kind && bytes.starts_with(engine));
+    Ok(Form {
+        kind,
+        packed: kind != Kind::Component,
+        engine: Cow::Borrowed(engine.map_or(bytes, |(_, engine)| engine)),
+        configure,
+        digest: Digest::of(bytes),
+        cases: section(bytes, CASES_SECTION),
+        parts: Vec::new(),
+        bytes: bytes.len(),
+        metadata: metadata(bytes),
+    })
+}
+
+/// What the sections of a component say about it, fit to be shown.
+fn metadata(bytes: &[u8]) -> Metadata {
+    let text = |name: &str| section(bytes, name).map(|text| printable(&text.chars().take(METADATA_CHARS).collect::<String>()));
+    Metadata { name: None, version: text("version"), description: text("description"), licenses: text("licenses"), source: text("source") }
+}
+
+/// The text of a custom section of the component itself, not of one within it; the first of that name.
+fn section(bytes: &[u8], name: &str) -> Option<String> {
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.ok()? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.checked_sub(1)?,
+            Payload::CustomSection(found) if depth == 0 && found.name() == name => {
+                return String::from_utf8(found.data().to_vec()).ok();
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasm_encoder::{ComponentSection as _, CustomSection};
+
+    fn carrying(name: &str, data: &str) -> Vec<u8> {
+        let mut bytes = RULES_ENGINE.to_vec();
+        CustomSection { name: name.into(), data: data.as_bytes().into() }.append_to_component(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_a_component_carries_is_its_own_not_that_of_one_within() {
+        let packed = carrying(RULES_SECTION, "rules");
+        let form = component(Path::new("x.wasm"), &packed).unwrap();
+        assert_eq!((form.kind, form.packed, form.configure.as_str(), form.engine.len()), (Kind::Rules, true, "rules", RULES_ENGINE.len()));
+        let mut outer = wat::parse_str("(component)").unwrap();
+        wasm_encoder::NestedComponentSection(&{
+            let mut inner = wasm_encoder::Component::new();
+            inner.section(&CustomSection { name: RULES_SECTION.into(), data: b"rules".as_slice().into() });
+            inner
+        })
+        .append_to_component(&mut outer);
+        assert_eq!(component(Path::new("x.wasm"), &outer).unwrap().kind, Kind::Component);
+    }
+
+    #[test]
+    fn a_circle_of_packs_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let pack = |name: &str, extends: &str| {
+            let path = dir.path().join(format!("{name}.toml"));
+            std::fs::write(&path, format!("schema = 1\nname = '{name}'\nversion = '1.0.0'\nsummary = 's'\nextends = '{extends}'\n"))
+                .unwrap();
+            path
+        };
+        let a = pack("a", "b");
+        pack("b", "a");
+        let read = |path: &Path| {
+            let bytes = std::fs::read(path).unwrap();
+            Form::of(path, &bytes, std::num::NonZeroUsize::MIN.into()).map(drop).map_err(|e| e.to_string())
+        };
+        assert!(read(&a).unwrap_err().contains("more than 8 packs stand on one another"));
+        let c = pack("c", "nowhere");
+        assert!(read(&c).unwrap_err().contains("extends: "), "{:?}", read(&c));
+        assert!(read(&pack("d", "regex")).is_ok());
+    }
+}

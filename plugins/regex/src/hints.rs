@@ -1,0 +1,137 @@
+//! Which patterns may match a text: what the literals in it make possible. It knows rules by their ranks, not what they say.
+
+use crate::finder::Finder;
+use crate::literals::{FOLDS_TO_ASCII, Required};
+use crate::pack::Pack;
+use std::collections::BTreeMap;
+
+/// What may match: patterns, and by rank the rules that rest on them.
+#[derive(Debug, Clone, Default)]
+struct Hint {
+    patterns: Vec<usize>,
+    ranks: Vec<usize>,
+}
+
+impl Hint {
+    fn add(&mut self, pattern: usize, rank: Option<usize>) {
+        self.patterns.push(pattern);
+        self.ranks.extend(rank);
+    }
+}
+
+/// A set of small numbers.
+#[derive(Debug, Clone)]
+pub struct Marks(Vec<u64>);
+
+impl Marks {
+    /// None of the numbers below `most`.
+    pub fn of(most: usize) -> Self {
+        Self(vec![0; most.div_ceil(64)])
+    }
+
+    fn add(&mut self, numbers: &[usize]) {
+        for number in numbers {
+            if let Some(word) = self.0.get_mut(number / 64) {
+                *word |= 1 << (number % 64);
+            }
+        }
+    }
+
+    /// Whether it is among them.
+    pub fn has(&self, number: usize) -> bool {
+        self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// The numbers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
+            let rest = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
+            rest.take_while(|word| *word != 0).map(move |word| i * 64 + word.trailing_zeros() as usize)
+        })
+    }
+}
+
+/// What is known beforehand of what the patterns of a pack need.
+#[derive(Debug)]
+pub struct Index {
+    /// Finds the literals that patterns cannot match without.
+    literals: Finder,
+    /// What the presence of each literal makes possible.
+    hints: Vec<Hint>,
+    /// What no literal speaks for, and so is always possible.
+    always: Hint,
+    /// All patterns and rules: what is possible where literals are no help.
+    everything: Hint,
+    /// How many patterns there are.
+    patterns: usize,
+}
+
+/// What the literals in a text say.
+#[derive(Debug)]
+pub struct Hints {
+    /// Patterns that may match it.
+    pub patterns: Marks,
+    /// Which literal stands where, by its start in bytes.
+    places: Vec<(usize, usize)>,
+    /// Whether patterns may match where no literal stands.
+    pub everywhere: bool,
+}
+
+impl Index {
+    /// The literals to look for, what each hints at, what no literal speaks for, and everything. `ranks` holds each rule's index and
+    /// that of its first pattern; `required` what each pattern needs.
+    #[must_use]
+    pub fn new(pack: &Pack, ranks: &[(usize, usize)], required: &[Option<Required>]) -> Self {
+        let mut by_literal: BTreeMap<Vec<u8>, Hint> = BTreeMap::new();
+        let (mut always, mut everything) = (Hint::default(), Hint::default());
+        for (rank, &(rule, first)) in ranks.iter().enumerate() {
+            let Some(rule) = pack.rules.get(rule) else { continue };
+            // Without one of `any` a rule cannot hold; where it has none, without the first of `all`.
+            let keys = first..first + rule.any.len().max(1);
+            for pattern in first..first + rule.patterns().count() {
+                let rank = keys.contains(&pattern).then_some(rank);
+                everything.add(pattern, rank);
+                match required.get(pattern).and_then(Option::as_ref) {
+                    Some(found) => {
+                        found.literals.iter().for_each(|literal| by_literal.entry(literal.clone()).or_default().add(pattern, rank));
+                    }
+                    None => always.add(pattern, rank),
+                }
+            }
+        }
+        let (literals, hints): (Vec<_>, _) = by_literal.into_iter().unzip();
+        Self { literals: Finder::new(literals.iter().map(Vec::as_slice)), hints, always, everything, patterns: required.len() }
+    }
+
+    /// The rules that may hold whatever a text says, by rank.
+    pub fn start(&self, ranks: &mut Marks) {
+        ranks.add(&self.always.ranks);
+    }
+
+    /// What may match `text`; the rules that it makes possible are added to `ranks`.
+    #[must_use]
+    pub fn look(&self, text: &str, ranks: &mut Marks) -> Hints {
+        let mut hints = Hints { patterns: Marks::of(self.patterns), places: Vec::new(), everywhere: false };
+        hints.patterns.add(&self.always.patterns);
+        if !text.is_ascii() && FOLDS_TO_ASCII.iter().any(|fold| text.contains(fold)) {
+            hints.patterns.add(&self.everything.patterns);
+            ranks.add(&self.everything.ranks);
+            hints.everywhere = true;
+            return hints;
+        }
+        self.literals.find(text.to_ascii_lowercase().as_bytes(), |literal, at| {
+            if let Some(hint) = self.hints.get(literal) {
+                hints.patterns.add(&hint.patterns);
+                ranks.add(&hint.ranks);
+                hints.places.push((literal, at));
+            }
+        });
+        hints
+    }
+
+    /// Where the literals of a pattern stand.
+    pub fn places<'a>(&'a self, hints: &'a Hints, pattern: usize) -> impl Iterator<Item = usize> + Clone + 'a {
+        let near = move |(literal, _): &&(usize, usize)| self.hints.get(*literal).is_some_and(|hint| hint.patterns.contains(&pattern));
+        hints.places.iter().filter(near).map(|(_, at)| *at)
+    }
+}

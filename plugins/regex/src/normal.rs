@@ -1,0 +1,176 @@
+//! A text made plainer before rules look at it, and the way back: where a match stands in the text as it was. It knows no rule.
+
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// What is done to a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Normalise {
+    /// Runs of white space become one space.
+    whitespace: bool,
+    /// Letters become small ones.
+    case: bool,
+    /// Typographic quotes and dashes become those of ASCII.
+    quotes: bool,
+    /// The escape sequences of terminals are left out.
+    escapes: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Step {
+    Whitespace,
+    Case,
+    Quotes,
+    Escapes,
+}
+
+impl<'de> Deserialize<'de> for Normalise {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let steps: Vec<Step> = Vec::deserialize(from)?;
+        let has = |wanted: fn(&Step) -> bool| steps.iter().any(wanted);
+        Ok(Self {
+            whitespace: has(|s| matches!(s, Step::Whitespace)),
+            case: has(|s| matches!(s, Step::Case)),
+            quotes: has(|s| matches!(s, Step::Quotes)),
+            escapes: has(|s| matches!(s, Step::Escapes)),
+        })
+    }
+}
+
+/// A text made plainer.
+#[derive(Debug)]
+pub struct Normal<'a> {
+    /// What rules see.
+    pub text: Cow<'a, str>,
+    /// For each byte of it where in the original it comes from: the first byte, and behind the last; none where nothing was changed.
+    places: Option<Vec<(usize, usize)>>,
+}
+
+impl Normalise {
+    /// The text as rules see it.
+    #[must_use]
+    pub fn apply<'a>(self, text: &'a str) -> Normal<'a> {
+        if self == Self::default() {
+            return Normal { text: Cow::Borrowed(text), places: None };
+        }
+        let mut normal = Builder { text: String::with_capacity(text.len()), places: Vec::with_capacity(text.len()) };
+        let mut chars = text.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            let from = (at, at + c.len_utf8());
+            if self.escapes && c == '\u{1b}' {
+                skip_sequence(&mut chars);
+            } else if self.whitespace && c.is_whitespace() {
+                let mut end = from.1;
+                while let Some((at, next)) = chars.next_if(|(_, next)| next.is_whitespace()) {
+                    end = at + next.len_utf8();
+                }
+                normal.push(' ', (at, end));
+            } else if let Some(plain) = plain(c).filter(|_| self.quotes) {
+                plain.chars().for_each(|c| normal.push(c, from));
+            } else if self.case {
+                c.to_lowercase().for_each(|c| normal.push(c, from));
+            } else {
+                normal.push(c, from);
+            }
+        }
+        Normal { text: Cow::Owned(normal.text), places: Some(normal.places) }
+    }
+}
+
+struct Builder {
+    text: String,
+    places: Vec<(usize, usize)>,
+}
+
+impl Builder {
+    fn push(&mut self, c: char, from: (usize, usize)) {
+        self.text.push(c);
+        self.places.resize(self.text.len(), from);
+    }
+}
+
+/// The rest of an escape sequence (ECMA-48: `ESC [`, parameters, one final byte; else one byte).
+fn skip_sequence(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>) {
+    if chars.next_if(|(_, c)| *c == '[').is_none() {
+        chars.next();
+        return;
+    }
+    while chars.next_if(|(_, c)| matches!(c, ' '..='?')).is_some() {}
+    chars.next_if(|(_, c)| matches!(c, '@'..='~'));
+}
+
+/// What a typographic mark stands for.
+fn plain(c: char) -> Option<&'static str> {
+    match c {
+        '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}' | '\u{2032}' | '\u{2039}' | '\u{203a}' | '\u{b4}' => Some("'"),
+        '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{201f}' | '\u{2033}' | '\u{ab}' | '\u{bb}' => Some("\""),
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => Some("-"),
+        '\u{2026}' => Some("..."),
+        _ => None,
+    }
+}
+
+impl Normal<'_> {
+    /// Where a stretch of the plainer text stands in the original.
+    #[must_use]
+    pub fn origin(&self, start: usize, end: usize) -> (usize, usize) {
+        let Some(places) = &self.places else { return (start, end) };
+        let end_of = |at: usize| at.checked_sub(1).and_then(|last| places.get(last)).map_or(0, |(_, to)| *to);
+        match places.get(start) {
+            Some((from, _)) if start < end => (*from, end_of(end)),
+            Some((from, _)) => (*from, *from),
+            None => (end_of(places.len()), end_of(places.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: Normalise = Normalise { whitespace: true, case: true, quotes: true, escapes: true };
+
+    #[test]
+    fn a_text_is_made_plainer_and_found_again() {
+        let text = "\u{1b}[31;1mCan\u{2019}t\u{1b}[0m  reach\n\t HOST\u{2026} now";
+        let normal = ALL.apply(text);
+        assert_eq!(normal.text, "can't reach host... now");
+        let origin = |part: &str| {
+            let at = normal.text.find(part).unwrap();
+            let (start, end) = normal.origin(at, at + part.len());
+            &text[start..end]
+        };
+        assert_eq!(origin("can't"), "Can\u{2019}t");
+        assert_eq!(origin("reach host"), "reach\n\t HOST");
+        assert_eq!(origin(".."), "\u{2026}");
+        assert_eq!(origin("now"), "now");
+    }
+
+    #[test]
+    fn nothing_asked_for_is_nothing_done() {
+        let normal = Normalise::default().apply("A  B");
+        assert_eq!((&*normal.text, normal.origin(1, 3)), ("A  B", (1, 3)));
+        assert!(matches!(normal.text, Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_origin_is_a_part_of_the_text(text in "(\\PC|[\\x1b\\[ \u{2019}mİ]){0,30}", a in 0_usize..60, b in 0_usize..60) {
+            let normal = ALL.apply(&text);
+            let length = normal.text.len();
+            let (start, end) = (a.min(b).min(length), a.max(b).min(length));
+            prop_assume!(normal.text.is_char_boundary(start) && normal.text.is_char_boundary(end));
+            let (from, to) = normal.origin(start, end);
+            prop_assert!(text.get(from..to).is_some(), "{from}..{to} of {text:?}");
+        }
+
+        #[test]
+        fn what_is_plain_stays_plain(text in "\\PC{0,30}") {
+            let once = ALL.apply(&text).text.into_owned();
+            // A capital that becomes two characters may leave one that is no small letter.
+            prop_assert_eq!(&ALL.apply(&once).text, &once);
+        }
+    }
+}
