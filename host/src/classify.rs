@@ -74,6 +74,7 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
         outcome.reason = best.and_then(|v| v.reason.clone());
         outcome.classification = Some(merged.classification);
         outcome.confidence = Some(merged.confidence);
+        outcome.unclassified = merged.ranked.is_empty().then(|| Box::new(redactor.trace(trace)));
         outcome.verdicts = merged.ranked.into_iter().map(|opinion| line(opinion, trace, &redactor)).collect();
     }
     close(outcome, asked, &redactor)

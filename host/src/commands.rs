@@ -6,6 +6,8 @@ mod demo;
 mod plugins;
 mod run;
 mod simulate;
+mod unclassified;
+mod workshop;
 
 use crate::cli::{Command, Common};
 use crate::config::{self, Plugins, Settings};
@@ -75,11 +77,7 @@ async fn court(settings: &Plugins) -> Result<Court, Failure> {
 async fn loaded(settings: &Plugins) -> Result<(Loader, Loaded), Failure> {
     let own = settings.clone();
     let load = move || {
-        let busy = report::Busy::new();
-        let loader = Loader::new(&own, Compiler::this_program()?, move |what| match what {
-            Loading::Compiling(file) => busy.start(&format!("compiling {file}; the next start will find it done")),
-            Loading::Compiled => busy.stop(),
-        })?;
+        let loader = loader(&own)?;
         let loaded = loader.all()?;
         Ok::<_, PluginError>((loader, loaded))
     };
@@ -96,6 +94,15 @@ async fn loaded(settings: &Plugins) -> Result<(Loader, Loaded), Failure> {
         );
     }
     Ok((loader, loaded))
+}
+
+/// What makes plugins of files, telling on a terminal of what takes a while.
+fn loader(settings: &Plugins) -> Result<Loader, PluginError> {
+    let busy = report::Busy::new();
+    Loader::new(settings, Compiler::this_program()?, move |what| match what {
+        Loading::Compiling(file) => busy.start(&format!("compiling {file}; the next start will find it done")),
+        Loading::Compiled => busy.stop(),
+    })
 }
 
 fn refused(error: &PluginError, so: &str) {

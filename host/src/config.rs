@@ -302,6 +302,6 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 25, 5, 2));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 26, 5, 2));
     }
 }

@@ -6,7 +6,7 @@ mod submit;
 mod token;
 mod wire;
 
-pub use recorded::{Recorded, parse as parse_recorded};
+pub use recorded::{Recorded, parse as parse_recorded, record};
 pub use submit::stopped;
 
 use crate::config::Api;

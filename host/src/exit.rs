@@ -6,6 +6,7 @@ use crate::debug_api::ApiError;
 use crate::outbox::OutboxError;
 use crate::plugin::PluginError;
 use crate::report::Summary;
+use crate::workshop::WorkshopError;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,13 @@ impl From<AuditError> for Failure {
             error: anyhow::Error::from(error).context("the audit log cannot be opened"),
             help: "check AUDIT_LOG_PATH and the folder's permissions; nothing was submitted".to_owned(),
         }
+    }
+}
+
+impl From<WorkshopError> for Failure {
+    fn from(error: WorkshopError) -> Self {
+        let help = error.help.clone();
+        Self { exit: Exit::Usage, error: error.into(), help }
     }
 }
 

@@ -23,3 +23,5 @@ pub mod cli;
 pub mod commands;
 pub mod exit;
 pub mod simulator;
+/// Where classifiers are written: made, built, tried, checked, measured, packed.
+pub mod workshop;

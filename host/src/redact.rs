@@ -1,6 +1,6 @@
 //! What may leave the machine: values of the input are masked wherever they occur in a text. Pure: no I/O.
 
-use crate::model::Outcome;
+use crate::model::{Fault, Outcome, SessionId, Step, Trace};
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -105,6 +105,21 @@ impl Redactor {
     #[must_use]
     pub fn excerpt(&self, text: &str, part: Range<usize>) -> String {
         masked(text, part, &self.hits(text)).chars().take(EXCERPT_CHARS).collect()
+    }
+
+    /// The trace as it may be kept: masked, and without inputs, outputs and timestamps.
+    #[must_use]
+    pub fn trace(&self, trace: &Trace) -> Trace {
+        let mask = |text: &String| self.mask(text).0;
+        let fault = |f: &Fault| Fault { message: mask(&f.message), stack: f.stack.as_ref().map(mask), code: f.code.as_ref().map(mask) };
+        let step = |step: &Step| Step {
+            id: mask(&step.id),
+            name: step.name.as_ref().map(mask),
+            error: step.error.as_ref().map(fault),
+            ..Step::default()
+        };
+        let session = if self.in_id(trace.session.as_str()) { SessionId::made_up() } else { trace.session.clone() };
+        Trace { session, error: trace.error.as_ref().map(fault), steps: trace.steps.iter().map(step).collect(), ..trace.clone() }
     }
 
     /// Whether an input value occurs in `text`.

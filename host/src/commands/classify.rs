@@ -1,6 +1,7 @@
 //! `tracejury classify`: recorded traces in, outcomes out, in the order they came. Traces are read as they arrive and judged on
 //! all processors; what is in memory at once does not grow with their number.
 
+use super::unclassified::Collector;
 use super::{court, settings};
 use crate::classify::{Asked, judge_here};
 use crate::cli::ClassifyArgs;
@@ -26,11 +27,12 @@ pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
     let format = args.common.format;
     let jury = Arc::clone(&court.jury);
-    let work = tokio::task::spawn_blocking(move || classify(&jury, files, format));
+    let collector = Collector::new(&settings.plugins.unclassified);
+    let work = tokio::task::spawn_blocking(move || classify(&jury, files, format, collector.as_ref()));
     work.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("classifying broke off: {e}"), "please report this"))?
 }
 
-fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format) -> Result<Exit, Failure> {
+fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format, collector: Option<&Collector>) -> Result<Exit, Failure> {
     let (blocks, read) = sync_channel(AT_ONCE);
     let reader = std::thread::spawn(move || read_all(&files, &blocks));
     let mut report = Report::new(format, None);
@@ -48,7 +50,7 @@ fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format) -> Result<Exit, Fa
             break;
         }
         // What was judged is written while what comes next is judged.
-        let judge = || blocks.par_iter().map(|block| block.judge(jury, format)).collect::<Vec<_>>();
+        let judge = || blocks.par_iter().map(|block| block.judge(jury, format, collector)).collect::<Vec<_>>();
         (done, ()) = rayon::join(judge, || write(std::mem::take(&mut done)));
     }
     let ended = reader.join().unwrap_or_else(|_| Err(Failure::new(Exit::CouldNotRun, "reading broke off", "please report this")));
@@ -80,7 +82,7 @@ struct Judged {
 }
 
 impl Block {
-    fn judge(&self, jury: &Jury, format: Format) -> Judged {
+    fn judge(&self, jury: &Jury, format: Format, collector: Option<&Collector>) -> Judged {
         let mut judged = Judged { batch: Batch::new(format), wrong: Vec::new() };
         let mut right = Vec::new();
         for (i, line) in self.text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
@@ -95,7 +97,14 @@ impl Block {
             let outcome = Outcome::of(name, trace.action, trace.environment);
             (trace, Asked { input: input.as_ref(), expect: expect.as_ref() }, outcome)
         });
-        judge_here(jury, cases.collect()).into_iter().for_each(|outcome| judged.batch.add(outcome));
+        let mut outcomes = judge_here(jury, cases.collect());
+        if let Some(collector) = collector {
+            collector.collect(&mut outcomes);
+        }
+        for mut outcome in outcomes {
+            outcome.unclassified = None;
+            judged.batch.add(outcome);
+        }
         judged
     }
 }

@@ -1,9 +1,10 @@
 //! `tracejury plugin …`: what there is to know of plugins.
 
-use super::{loaded, refused, settings};
+use super::{loaded, refused, settings, unclassified, workshop};
 use crate::cli::{InspectArgs, PluginCommand};
 use crate::exit::{Exit, Failure};
-use crate::plugin::{self, Compiled, Loaded, Profile};
+use crate::model::printable;
+use crate::plugin::{self, Compiled, DEFAULT_FILE, Kind, Loaded, Loader, Profile};
 use crate::report::{self, Format};
 use std::path::Path;
 
@@ -19,6 +20,12 @@ pub(super) async fn execute(command: PluginCommand) -> Result<Exit, Failure> {
             Ok(Exit::AsExpected)
         }
         PluginCommand::Inspect(args) => inspect(args).await,
+        PluginCommand::Unclassified(args) => unclassified::execute(args).await,
+        PluginCommand::Workshop(command) => {
+            // They compile, measure and call tools: nothing for a thread that others wait for.
+            let work = tokio::task::spawn_blocking(move || workshop::execute(command)).await;
+            work.map_err(|e| Failure::new(Exit::CouldNotRun, format!("the work broke off: {e}"), "please report this"))?
+        }
     }
 }
 
@@ -34,6 +41,9 @@ async fn inspect(args: InspectArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
     let (loader, loaded) = loaded(&settings.plugins).await?;
     let path = Path::new(&args.plugin);
+    if args.rules {
+        return texts(&loader, &loaded, &args.plugin);
+    }
     let inspected = match find(&loaded, &args.plugin) {
         Some(profile) => profile.clone(),
         None if path.is_file() => match loader.inspect(path) {
@@ -48,12 +58,29 @@ async fn inspect(args: InspectArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, what, "`tracejury plugin list` shows what is there"));
         }
     };
-    show(args.common.format, vec![&inspected], |_| report::plain_table(&["", ""], lines(&inspected).into_iter()));
+    show(args.common.format, vec![&inspected], |_| report::plain_table(&[], lines(&inspected).into_iter()));
     Ok(if inspected.refused.is_some() { Exit::CouldNotRun } else { Exit::AsExpected })
 }
 
+/// The rules or the script of a plugin, as its author wrote them.
+fn texts(loader: &Loader, loaded: &Loaded, plugin: &str) -> Result<Exit, Failure> {
+    let file = find(loaded, plugin).map_or(plugin, |profile| profile.file.as_str());
+    let draft = loader.judge(Some(Path::new(file)).filter(|file| *file != Path::new(DEFAULT_FILE)))?;
+    if draft.texts.is_empty() {
+        let what = format!("{file}: is a component of its own: it has no rules that could be read");
+        return Err(Failure::new(Exit::Usage, what, "`tracejury plugin inspect` without --rules shows what there is to know"));
+    }
+    for (name, text) in &draft.texts {
+        if draft.texts.len() > 1 {
+            report::to_stdout(&format!("# {}", printable(name)));
+        }
+        text.lines().for_each(|line| report::to_stdout(&printable(line)));
+    }
+    Ok(Exit::AsExpected)
+}
+
 /// A plugin by its name, its file or its file's name.
-fn find<'a>(loaded: &'a Loaded, wanted: &str) -> Option<&'a Profile> {
+pub(super) fn find<'a>(loaded: &'a Loaded, wanted: &str) -> Option<&'a Profile> {
     let profiles = loaded.profiles();
     let named = |profile: &&&Profile| {
         let file = Path::new(&profile.file);
@@ -71,7 +98,11 @@ fn show(format: Format, profiles: Vec<&Profile>, human: impl FnOnce(&[&Profile])
 
 fn row(profile: &Profile) -> Vec<String> {
     let digest = profile.digest.map_or_else(String::new, |d| d.hex().chars().take(12).collect());
-    let start = if profile.snapshot { "starts from a snapshot" } else { "configured each time" };
+    let start = match (profile.disabled, profile.snapshot) {
+        (true, _) => "disabled by the settings",
+        (false, true) => "starts from a snapshot",
+        (false, false) => "configured each time",
+    };
     vec![
         profile.name.clone(),
         or_none(profile.version.clone()),
@@ -85,6 +116,16 @@ fn row(profile: &Profile) -> Vec<String> {
 
 fn or_none(words: String) -> String {
     if words.is_empty() { "–".to_owned() } else { words }
+}
+
+fn kind(profile: &Profile) -> String {
+    let kind = match (profile.kind, profile.rules) {
+        (Some(Kind::Rules), Some(rules)) => format!("rule pack of {rules} rules"),
+        (Some(Kind::Rules), None) => "rule pack".to_owned(),
+        (Some(Kind::Script), _) => "script".to_owned(),
+        _ => "component".to_owned(),
+    };
+    if profile.packed { format!("{kind}, packed with its engine") } else { kind }
 }
 
 /// All there is to know of a plugin, as name and value.
@@ -104,6 +145,9 @@ fn lines(profile: &Profile) -> Vec<Vec<String>> {
     let mut lines = vec![
         ("name", profile.name.clone()),
         ("version", profile.version.clone()),
+        ("kind", kind(profile)),
+        ("licence", or_none(profile.metadata.licenses.clone().unwrap_or_default())),
+        ("source", or_none(profile.metadata.source.clone().unwrap_or_default())),
         ("summary", profile.summary.clone()),
         ("file", profile.file.clone()),
         ("size", format!("{} bytes", profile.bytes)),

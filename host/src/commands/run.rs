@@ -1,5 +1,6 @@
 //! `tracejury run`: the main job.
 
+use super::unclassified::Collector;
 use super::{Court, court, read, settings};
 use crate::audit::AuditLog;
 use crate::cli::RunArgs;
@@ -78,12 +79,15 @@ pub(super) async fn assemble(settings: &Settings) -> Result<(Run, Court), Failur
 pub(super) struct Notes {
     webhook: Option<String>,
     audit: Option<String>,
+    /// Not a note but a place: where sessions are collected that nobody could classify.
+    collector: Option<Collector>,
 }
 
 pub(super) fn notes(settings: &Settings, run: &Run) -> Notes {
     Notes {
         webhook: run.outbox.as_ref().map(|o| o.endpoint().to_owned()),
         audit: run.audit.as_ref().map(|_| settings.audit.path.display().to_string()),
+        collector: Collector::new(&settings.plugins.unclassified),
     }
 }
 
@@ -105,7 +109,11 @@ pub(super) async fn drive(run: Run, vectors: Vec<Vector>, format: Format, notes:
     let running = tokio::spawn(Arc::new(run).all(vectors, events, stopped));
     while let Some(event) = happened.recv().await {
         match event {
-            Event::Outcome(outcome) => {
+            Event::Outcome(mut outcome) => {
+                if let Some(collector) = &notes.collector {
+                    collector.collect([&mut *outcome]);
+                }
+                outcome.unclassified = None;
                 report.outcome(*outcome);
                 if report.outcomes() == names.len() {
                     report.table(&names);

@@ -42,6 +42,8 @@ pub struct Plugins {
     pub cache_max_mib: Count,
     /// Names of plugins that the user does without.
     pub disabled: BTreeSet<String>,
+    /// Where traces are collected that nobody could classify; nowhere where it is empty.
+    pub unclassified: PathBuf,
     pub priority: BTreeMap<String, i32>,
     pub grants: BTreeMap<String, Grants>,
     #[serde(rename = "for")]

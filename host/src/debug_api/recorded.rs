@@ -1,10 +1,10 @@
 //! Recorded traces: poll answers with their ids, one JSON object a line, as `classify` reads them.
 
 use super::wire::PollAnswer;
-use crate::model::{Expect, ExpectLine, Trace};
+use crate::model::{Expect, ExpectLine, Fault, Step, Trace};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// One recorded execution.
 #[derive(Debug)]
@@ -63,6 +63,23 @@ pub fn parse(text: &str) -> Result<Recorded, String> {
     Ok(Recorded { name: line.name, trace: answer.into_trace(session, action, environment), input, expect })
 }
 
+/// A trace as a line that [`parse`] reads, under this name.
+#[must_use]
+pub fn record(name: &str, trace: &Trace) -> String {
+    let fault = |fault: &Fault| json!({"message": fault.message, "stack": fault.stack, "code": fault.code});
+    let step = |step: &Step| {
+        json!({
+            "stepId": step.id, "stepName": step.name, "timestamp": step.timestamp, "input": step.input, "output": step.output,
+            "error": step.error.as_ref().map(fault),
+        })
+    };
+    let line = json!({
+        "name": name, "sessionId": trace.session, "actionId": trace.action, "environmentId": trace.environment, "status": trace.status,
+        "result": {"error": trace.error.as_ref().map(fault)}, "trace": trace.steps.iter().map(step).collect::<Vec<_>>(),
+    });
+    line.to_string()
+}
+
 /// A message of serde_json without the line and column at its end, which are those within one line of the file.
 fn strip_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
@@ -80,6 +97,17 @@ mod tests {
         let recorded = parse(GOOD).unwrap();
         assert_eq!(recorded.trace.steps[0].input.as_deref(), Some(r#"{"k":1}"#));
         assert!(recorded.input.is_none() && recorded.expect.is_none());
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_back() {
+        let mut trace = parse(GOOD).unwrap().trace;
+        trace.steps[0].error = Some(Fault { message: "boom".into(), stack: None, code: Some("E".into()) });
+        trace.error = Some(Fault { message: "whole".into(), ..Fault::default() });
+        // An input is JSON in a record, and a text in a trace.
+        trace.steps[0].input = None;
+        let read = parse(&record("n", &trace)).unwrap();
+        assert_eq!((read.name.as_deref(), read.trace), (Some("n"), trace));
     }
 
     #[test]

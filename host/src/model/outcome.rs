@@ -1,6 +1,6 @@
 //! What became of one vector. [`Outcome`] is also the public outcome line (schema 1): its JSON is what `--format json` prints.
 
-use super::{ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status};
+use super::{ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status, Trace};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +52,9 @@ pub struct Outcome {
     /// When the failing step ran. Not part of the line: it goes to the webhook.
     #[serde(skip)]
     pub failing_step_timestamp: Option<String>,
+    /// The masked trace of a session that nobody could classify, to learn from. Not part of the line.
+    #[serde(skip)]
+    pub unclassified: Option<Box<Trace>>,
     /// How many input values were masked in its texts. Not part of the line: it goes to the audit log.
     #[serde(skip)]
     pub masked: usize,
@@ -86,6 +89,7 @@ impl Outcome {
             abstained: Vec::new(),
             fault: None,
             failing_step_timestamp: None,
+            unclassified: None,
             masked: 0,
             input_remains: false,
         }

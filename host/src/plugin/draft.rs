@@ -1,8 +1,8 @@
 //! A plugin in its author's hands: loaded quickly after every change, asked for more than a verdict, and whatever lies in its file
 //! readable. It knows files and answers, not how they are shown.
 
-use super::form::Form;
-use super::{Loader, Plugin, PluginError, Profile, Use, source};
+use super::form::{Form, Kind, RULES_SECTION, SCRIPT_SECTION};
+use super::{DEFAULT_FILE, Loader, Plugin, PluginError, Profile, Use, source};
 use crate::jury::Classifier as _;
 use crate::model::{Abstention, Trace, Verdict};
 use std::path::Path;
@@ -18,6 +18,7 @@ pub struct Draft {
     pub cases: Option<String>,
     /// The rules or the script as text, each with its file's name.
     pub texts: Vec<(String, String)>,
+    configure: String,
 }
 
 impl Loader {
@@ -28,12 +29,79 @@ impl Loader {
     pub fn draft(&self, path: &Path, answer: Answer) -> Result<Draft, PluginError> {
         let bytes = source::read(path, self.settings.max_file_mib)?;
         let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
-        let plugin = self.plugin(&path.display().to_string(), &form, Use::Draft(answer))?;
-        Ok(Draft { plugin, pack: form.pack(), texts: texts(&form), cases: form.cases })
+        self.loaded(&path.display().to_string(), &form, Use::Draft(answer))
+    }
+}
+
+/// A rule pack or a script, and what goes into one file with it.
+pub struct Packing {
+    /// What it is.
+    pub kind: Kind,
+    /// Whether it is packed already.
+    pub packed: bool,
+    /// What there is to know of it.
+    pub profile: Profile,
+    /// The engine.
+    pub bytes: Vec<u8>,
+    /// The custom section that the text goes into.
+    pub section: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+impl Loader {
+    /// What is packed of a file.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn packing(&self, path: &Path) -> Result<Packing, PluginError> {
+        let bytes = source::read(path, self.settings.max_file_mib)?;
+        let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
+        let plugin = self.plugin(&path.display().to_string(), &form, Use::Draft(Answer::Best))?;
+        let section = if form.kind == Kind::Script { SCRIPT_SECTION } else { RULES_SECTION };
+        let (kind, packed, text) = (form.kind, form.packed, carried(&form));
+        Ok(Packing { kind, packed, profile: plugin.profile, bytes: form.engine.into_owned(), section, text })
+    }
+
+    /// A file as it hears traces in a run, or the default classifier.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn judge(&self, path: Option<&Path>) -> Result<Draft, PluginError> {
+        let Some(path) = path else { return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Run) };
+        let bytes = source::read(path, self.settings.max_file_mib)?;
+        let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
+        self.loaded(&path.display().to_string(), &form, Use::Run)
+    }
+
+    fn loaded(&self, file: &str, form: &Form<'_>, used: Use) -> Result<Draft, PluginError> {
+        let plugin = self.plugin(file, form, used)?;
+        Ok(Draft { plugin, pack: form.pack(), texts: texts(form), cases: form.cases.clone(), configure: form.configure.clone() })
+    }
+}
+
+/// The text that a packed plugin carries: of a pack with the names of its files, but not with where they lay.
+fn carried(form: &Form<'_>) -> String {
+    match Bundle::of_settings(&form.configure) {
+        Ok(mut bundle) if form.kind == Kind::Rules => {
+            for part in &mut bundle.pack {
+                let name = Path::new(&part.file).file_name().map(|name| name.to_string_lossy().into_owned());
+                part.file = name.unwrap_or_default();
+            }
+            bundle.to_settings()
+        }
+        _ => form.configure.clone(),
     }
 }
 
 impl Draft {
+    /// Its rules, to be run in this process, where it has any.
+    #[must_use]
+    pub fn native(&self) -> Option<tracejury_regex::view::Classifier> {
+        let rules = self.plugin.profile.kind == Some(Kind::Rules);
+        rules.then(|| tracejury_regex::view::Classifier::new(&self.configure).ok()).flatten()
+    }
+
     /// What there is to know of it.
     #[must_use]
     pub fn profile(&self) -> &Profile {
@@ -50,7 +118,6 @@ impl Draft {
 }
 
 fn texts(form: &Form<'_>) -> Vec<(String, String)> {
-    use super::form::Kind;
     match form.kind {
         Kind::Component => Vec::new(),
         Kind::Script => vec![("script".to_owned(), form.configure.clone())],

@@ -19,7 +19,8 @@ pub(super) const SCRIPT_ENGINE: &[u8] = include_bytes!("../../../plugins/javascr
 /// kind, and its cases.
 pub(super) const RULES_SECTION: &str = "tracejury:rules@1";
 pub(super) const SCRIPT_SECTION: &str = "tracejury:script@1";
-pub(super) const CASES_SECTION: &str = "tracejury:cases@1";
+/// Where cases stand in a packed plugin: the lines of their file.
+pub const CASES_SECTION: &str = "tracejury:cases@1";
 /// How much of each part of the metadata is shown, in characters.
 const METADATA_CHARS: usize = 200;
 /// The largest rule pack or script, in bytes.

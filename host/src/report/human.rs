@@ -24,7 +24,10 @@ pub(super) fn table(outcomes: &[Outcome], width: Option<u16>) -> String {
 pub(super) fn plain_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(width.unwrap_or(u16::MAX)).set_header(header.iter());
+    table.set_width(width.unwrap_or(u16::MAX));
+    if !header.is_empty() {
+        table.set_header(header.iter());
+    }
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }

@@ -1,0 +1,116 @@
+//! Sessions that nobody could classify: collected while commands go on, and `tracejury plugin unclassified`, which makes proposals of
+//! them.
+
+use super::{court, read, settings};
+use crate::classify::{Asked, judge_here};
+use crate::cli::UnclassifiedArgs;
+use crate::debug_api::{parse_recorded, record};
+use crate::exit::{Exit, Failure};
+use crate::model::{Outcome, Trace, printable};
+use crate::report::{self, Format};
+use crate::workshop;
+use serde_json::json;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Where the traces of sessions that nobody could classify are kept, one a line.
+pub(super) struct Collector(PathBuf);
+
+impl Collector {
+    /// A collector for the file of the settings, if there is one.
+    pub(super) fn new(file: &Path) -> Option<Self> {
+        (!file.as_os_str().is_empty()).then(|| Self(file.to_owned()))
+    }
+
+    /// Keeps what some outcomes have for it. A failure to write is told and costs nothing else.
+    pub(super) fn collect<'a>(&self, outcomes: impl IntoIterator<Item = &'a mut Outcome>) {
+        let lines = outcomes.into_iter().filter_map(|outcome| {
+            let trace = outcome.unclassified.take()?;
+            Some(record(&outcome.vector, &trace) + "\n")
+        });
+        let lines: String = lines.collect();
+        if lines.is_empty() {
+            return;
+        }
+        if let Err(e) = append(&self.0, &lines) {
+            report::warn(&format!("{}: {e}; unclassified sessions are not kept", self.0.display()), "check plugins.unclassified");
+        }
+    }
+}
+
+/// One write of whole lines: several processes may append to one file.
+fn append(path: &Path, lines: &str) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(lines.as_bytes())
+}
+
+pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
+    let settings = settings(&args.common)?;
+    let files = match (args.traces.is_empty(), settings.plugins.unclassified.as_os_str().is_empty()) {
+        (false, _) => args.traces,
+        (true, false) => vec![settings.plugins.unclassified.clone()],
+        (true, true) => {
+            let help = "name files with recorded traces, or set plugins.unclassified, so that `run` and `classify` collect them";
+            return Err(Failure::new(Exit::Usage, "there is nothing to look at", help));
+        }
+    };
+    let court = court(&settings.plugins).await?;
+    let mut cases = Vec::new();
+    let mut successes = Vec::new();
+    for file in &files {
+        let (place, text) = read(file)?;
+        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let recorded = parse_recorded(line).map_err(|what| {
+                Failure::new(Exit::Usage, format!("{place}:{}: {what}", i + 1), "README, section Recorded traces, has the format")
+            })?;
+            match recorded.trace.status.is_failed() {
+                true => cases.push((recorded.trace, recorded.input)),
+                false => successes.push(recorded.trace),
+            }
+        }
+    }
+    let total = cases.len();
+    let judged = cases.iter().map(|(trace, input)| {
+        let outcome = Outcome::of(trace.session.to_string(), trace.action, trace.environment);
+        (trace.clone(), Asked { input: input.as_ref(), expect: None }, outcome)
+    });
+    // What a rule written since then classifies is no part of it any more.
+    let outcomes = judge_here(&court.jury, judged.collect());
+    let left: Vec<Trace> = outcomes.into_iter().filter_map(|outcome| outcome.unclassified.map(|trace| *trace)).collect();
+    let groups = workshop::groups(&left);
+    for group in &groups {
+        show(args.common.format, group, &successes);
+    }
+    let last = match groups.len() {
+        0 => format!("{total} failed sessions, all of them classified"),
+        count => format!(
+            "# {} of {total} failed sessions nobody could classify, in {count} groups; put what makes sense into a rule pack",
+            left.len()
+        ),
+    };
+    report::to_stderr(&last);
+    Ok(Exit::AsExpected)
+}
+
+fn show(format: Format, group: &workshop::Group, successes: &[Trace]) {
+    let proposal = workshop::proposal(group);
+    let matched = proposal.as_ref().map_or(0, |rule| workshop::matched(rule, successes));
+    match format {
+        Format::Json => {
+            let line = json!({"shape": group.shape, "count": group.count, "examples": group.examples, "rule": proposal, "matchedSuccesses": matched});
+            report::to_stdout(&line.to_string());
+        }
+        Format::Human => {
+            let none = || format!("# {} of {}: too little text for a rule\n", group.count, group.shape);
+            let mut text = proposal.unwrap_or_else(none);
+            if matched > 0 {
+                text = format!("# matches {matched} executions that went well: too wide as it is\n{text}");
+            }
+            text.lines().for_each(|line| report::to_stdout(&printable(line)));
+            report::to_stdout("");
+        }
+    }
+}

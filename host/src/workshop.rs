@@ -1,0 +1,52 @@
+//! Where classifiers are written: made, built, tried, checked, measured and packed. It knows plugins from their author's side; how one
+//! runs is left to `plugin`, how things are shown to `commands`.
+
+mod bench;
+mod build;
+mod cases;
+mod check;
+mod coverage;
+mod explain;
+mod junit;
+mod new;
+mod pack;
+mod project;
+mod shape;
+mod test;
+mod trial;
+mod unclassified;
+mod world;
+
+pub use bench::{Figures, as_engine_sees, bench};
+pub use build::{Built, build};
+pub use cases::{Case, Cases, beside};
+pub use check::{Finding, Mark, check};
+pub use coverage::{RuleCount, coverage};
+pub use explain::{Every, explain};
+pub use junit::junit;
+pub use new::{Language, new};
+pub use pack::pack;
+pub use test::{Tested, Tests, test, update};
+pub use trial::{Heard, RuleHeard, State, Trial};
+pub use unclassified::{Group, groups, matched, proposal};
+pub use world::differences;
+
+/// Why the workshop cannot do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct WorkshopError {
+    /// What failed, and where.
+    pub what: String,
+    /// What to do next.
+    pub help: String,
+}
+
+impl WorkshopError {
+    fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { what: what.into(), help: help.into() }
+    }
+
+    fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::new(format!("{}: {error}", path.display()), "check the file's name and permissions")
+    }
+}

@@ -1,0 +1,84 @@
+//! A plugin as one file that needs no other: a rule pack or a script with the engine that runs it, its cases, and what people want to
+//! know. What is added stands behind the engine's own bytes, in custom sections, so that a host that has the engine knows it again.
+
+use super::WorkshopError;
+use super::cases::Cases;
+use crate::plugin::{Kind, Loader, Packing};
+use std::path::Path;
+use wasm_encoder::{ComponentSection, CustomSection};
+
+/// What people want to know of a plugin; kept in the sections that tools for WebAssembly know.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The version.
+    pub version: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// Under which licence it may be used, as an SPDX expression.
+    pub licenses: Option<String>,
+    /// Where it is developed, as a URL.
+    pub source: Option<String>,
+}
+
+/// The bytes of the packed plugin.
+///
+/// # Errors
+/// The file is refused, is a component already, or what is said about it is malformed.
+pub fn pack(
+    loader: &Loader,
+    file: &Path,
+    cases: Option<&Path>,
+    licence: Option<&str>,
+    source: Option<&str>,
+) -> Result<Vec<u8>, WorkshopError> {
+    let packing = loader.packing(file)?;
+    if packing.kind == Kind::Component || packing.packed {
+        let what = format!("{}: is one file already", file.display());
+        return Err(WorkshopError::new(what, "give it to others as it is; `tracejury plugin pack` is for rule packs and scripts"));
+    }
+    let profile = packing.profile.clone();
+    let about = About {
+        version: Some(profile.version),
+        description: Some(profile.summary).filter(|summary| !summary.is_empty()),
+        licenses: licence.map(str::to_owned).or(profile.metadata.licenses),
+        source: source.map(str::to_owned).or(profile.metadata.source),
+    };
+    let cases = cases.map(|path| std::fs::read_to_string(path).map_err(|e| WorkshopError::file(path, &e)).map(|text| (path, text)));
+    let cases = cases.transpose()?;
+    if let Some((path, text)) = &cases {
+        Cases::parse(&path.display().to_string(), text)?;
+    }
+    let Packing { mut bytes, section, text, .. } = packing;
+    append(&mut bytes, section, text.as_bytes());
+    if let Some((_, text)) = cases {
+        append(&mut bytes, crate::plugin::CASES_SECTION, text.as_bytes());
+    }
+    describe(&mut bytes, &about)?;
+    Ok(bytes)
+}
+
+/// Adds what people want to know to a component.
+pub(super) fn describe(bytes: &mut Vec<u8>, about: &About) -> Result<(), WorkshopError> {
+    use wasm_metadata::{Description, Licenses, Source, Version};
+    let wrong = |what: &str, text: &str, help: &str| WorkshopError::new(format!("{what}: {text:?} is malformed"), help);
+    if let Some(text) = &about.version {
+        Version::new(text.clone()).append_to_component(bytes);
+    }
+    if let Some(text) = &about.description {
+        Description::new(text.clone()).append_to_component(bytes);
+    }
+    if let Some(text) = &about.licenses {
+        let licenses =
+            Licenses::new(text).map_err(|_| wrong("licence", text, "write an SPDX expression, such as Apache-2.0 or MIT OR Apache-2.0"))?;
+        licenses.append_to_component(bytes);
+    }
+    if let Some(text) = &about.source {
+        let source = Source::new(text).map_err(|_| wrong("source", text, "write a URL, such as https://example.com/classifier"))?;
+        source.append_to_component(bytes);
+    }
+    Ok(())
+}
+
+fn append(bytes: &mut Vec<u8>, name: &str, data: &[u8]) {
+    CustomSection { name: name.into(), data: data.into() }.append_to_component(bytes);
+}

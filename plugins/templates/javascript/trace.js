@@ -1,0 +1,29 @@
+// Looks into a trace: the failing step's texts, then those of the execution as a whole.
+
+/** Where `pattern` first matches: what `evidence` of a verdict holds, with `text` and `groups`; null where it does not. */
+export function find(trace, pattern) {
+  for (const { location, text } of texts(trace)) {
+    const match = pattern.exec(text);
+    if (match) {
+      const start = bytes(text.slice(0, match.index));
+      return { location, start, end: start + bytes(match[0]), text: match[0], groups: match.groups ?? {} };
+    }
+  }
+  return null;
+}
+
+export function texts(trace) {
+  const of = (error, path) =>
+    ["message", "code", "stack"].filter((field) => error?.[field]).map((field) => ({ location: `${path}error.${field}`, text: error[field] }));
+  return [...of(trace.steps[trace.failingStep]?.error, `steps[${trace.failingStep}].`), ...of(trace.error, "")];
+}
+
+/** How many bytes a text takes in UTF-8, which is what evidence counts in. */
+function bytes(text) {
+  let count = 0;
+  for (const char of text) {
+    const code = char.codePointAt(0);
+    count += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return count;
+}
