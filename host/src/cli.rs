@@ -127,7 +127,7 @@ pub enum WorkshopCommand {
     /// Show why a plugin says of traces what it says: the rules tried, what matched where, what each would need.
     Explain(ExplainArgs),
     /// Measure what a plugin costs, beside the default classifier.
-    Bench(CheckArgs),
+    Bench(BenchArgs),
     /// Make one file of a rule pack or a script, with its engine and its cases.
     Pack(PackArgs),
 }
@@ -159,13 +159,28 @@ pub struct BuildArgs {
     pub common: Common,
 }
 
-/// What `plugin check` and `plugin bench` take.
+/// What `plugin check` takes.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The plugin: a component, a rule pack or a script.
     pub file: PathBuf,
     /// A file of cases [default: NAME.cases.ndjson or cases.ndjson beside it, or those inside it].
     pub cases: Option<PathBuf>,
+    /// Settings and output.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What `plugin bench` takes.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The plugin: a component, a rule pack or a script.
+    pub file: PathBuf,
+    /// A file of cases, whose traces it hears [default: NAME.cases.ndjson or cases.ndjson beside it, or short traces of every kind].
+    pub cases: Option<PathBuf>,
+    /// The crate it is built of, to be measured natively too; rules are anyway.
+    #[arg(long, value_name = "DIR")]
+    pub native: Option<PathBuf>,
     /// Settings and output.
     #[command(flatten)]
     pub common: Common,

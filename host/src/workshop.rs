@@ -8,6 +8,7 @@ mod check;
 mod coverage;
 mod explain;
 mod junit;
+mod native;
 mod new;
 mod pack;
 mod project;

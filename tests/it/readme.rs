@@ -1,7 +1,7 @@
 //! The README's commands, run as they stand there, and its examples.
 
-use crate::driver::{Bench, Simulator, root};
-use serde_json::Value;
+use crate::driver::{Bench, Simulator, failed, recorded, root};
+use serde_json::{Value, json};
 
 fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).unwrap()
@@ -15,16 +15,22 @@ fn commands() -> Vec<String> {
 }
 
 /// Where each command is run; one that is not here is run nowhere.
-const RUN: [(&str, &str); 12] = [
+const RUN: [(&str, &str); 18] = [
     ("cargo run --release -- demo", ".ci/run"),
     ("cargo test --workspace", ".ci/run"),
     ("plugins/regex/build.sh", ".ci/run"),
+    ("plugins/javascript/build.sh", ".ci/run"),
+    ("tracejury plugin new refund-faults --lang rules", "the first classifier below"),
+    ("tracejury plugin test refund-faults/refund-faults.toml --coverage", "the first classifier below"),
+    ("tracejury plugin check refund-faults/refund-faults.toml", "the first classifier below"),
+    ("tracejury plugin pack refund-faults/refund-faults.toml -o plugins/refund-faults.wasm", "the first classifier below"),
     ("cargo bench -p tracejury", ".ci/run"),
     ("tracejury simulate", "driver.rs, by every test that has a simulator"),
     ("export CXONE_BASE_URL=http://127.0.0.1:4711 CXONE_CLIENT_ID=demo-client CXONE_CLIENT_SECRET=demo-secret", "the quick start below"),
     ("tracejury plugin list", "plugins.rs"),
     ("tracejury plugin inspect regex", "plugins.rs"),
     ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none loader -- -max_total_time=60 -max_len=65536", ".ci/run"),
+    ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none packs -- -max_total_time=60 -max_len=4096", ".ci/run"),
     ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none verdicts -- -max_total_time=60", ".ci/run"),
     ("tracejury run vectors.json", "the quick start below"),
     ("tracejury classify traces.ndjson --format json", "the recorded trace below"),
@@ -55,6 +61,42 @@ fn the_quick_start_works_with_the_example_vectors() {
     let done = bench.tracejury(&["run", "vectors.json"]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.stdout.contains(" ✓  original"), "{}", done.stdout);
+}
+
+/// What a plugin says of a refund over the limit.
+fn of_a_refund(bench: &Bench) -> Value {
+    let line = recorded("s", &failed("150.00 EUR is over the refund limit"));
+    bench.piped(&["classify", "--format", "json"], &line).outcome()["verdicts"][0].clone()
+}
+
+#[test]
+fn the_first_classifier_is_made_and_has_a_vote() {
+    let bench = Bench::new();
+    bench.file("plugins/.keep", "");
+    for command in commands().iter().filter(|command| command.contains("refund-faults")) {
+        let words: Vec<_> = command.split(' ').skip(1).collect();
+        let done = bench.tracejury(&words);
+        assert_eq!(done.code, 0, "{command}: {done:?}");
+    }
+    assert_eq!((&of_a_refund(&bench)["plugin"], &of_a_refund(&bench)["rule"]), (&json!("refund-faults"), &json!("refund-limit")));
+}
+
+#[test]
+fn the_examples_of_a_rule_pack_and_a_script_work_as_they_stand() {
+    for (fence, start, file) in
+        [("```toml\n", "schema = 1", "plugins/refund-faults.toml"), ("```js\n", "exports.classify", "plugins/refund-faults.js")]
+    {
+        let text = readme();
+        let example = text.split(fence).skip(1).find(|block| block.starts_with(start)).unwrap().split("```").next().unwrap();
+        let bench = Bench::new();
+        bench.file(file, example);
+        let verdict = of_a_refund(&bench);
+        assert_eq!(
+            (&verdict["plugin"], &verdict["explanation"]),
+            (&json!("refund-faults"), &json!("The refund of 150.00 EUR is over our own limit.")),
+            "{file}"
+        );
+    }
 }
 
 #[test]

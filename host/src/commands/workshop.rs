@@ -1,7 +1,7 @@
 //! `tracejury plugin new`, `build`, `check`, `test`, `explain`, `bench` and `pack`: what those who write classifiers ask for.
 
 use super::{loader, plugins, settings};
-use crate::cli::{BuildArgs, CheckArgs, ExplainArgs, NewArgs, PackArgs, TestArgs, WorkshopCommand};
+use crate::cli::{BenchArgs, BuildArgs, CheckArgs, ExplainArgs, NewArgs, PackArgs, TestArgs, WorkshopCommand};
 use crate::debug_api::parse_recorded;
 use crate::exit::{Exit, Failure};
 use crate::model::{Trace, printable};
@@ -186,6 +186,8 @@ fn watch(loader: &Loader, args: &TestArgs) -> Result<Exit, Failure> {
         watcher.watcher().watch(folder, RecursiveMode::NonRecursive).map_err(failed)?;
     }
     loop {
+        // Before anything is read: what is saved meanwhile is seen as a change.
+        let seen = stamps(&folders);
         let tested = Trial::of(loader, &args.file).map_err(Failure::from).and_then(|trial| {
             let cases = cases(args, &trial)?;
             show(args, &trial, &workshop::test(&trial, &cases));
@@ -195,7 +197,6 @@ fn watch(loader: &Loader, args: &TestArgs) -> Result<Exit, Failure> {
             report::fail(&format!("{:#}", failure.error), &failure.help);
         }
         report::to_stderr("waiting for a change; Ctrl-C ends");
-        let seen = stamps(&folders);
         while stamps(&folders) == seen {
             if changes.recv().is_err() {
                 return Ok(Exit::AsExpected);
@@ -274,12 +275,12 @@ fn traces(files: &[PathBuf]) -> Result<Vec<(String, Trace)>, Failure> {
     Ok(traces)
 }
 
-fn bench(args: CheckArgs) -> Result<Exit, Failure> {
+fn bench(args: BenchArgs) -> Result<Exit, Failure> {
     let loader = loader(&settings(&args.common)?.plugins)?;
     let cases = args.cases.or_else(|| workshop::beside(&args.file)).map(|path| Cases::read(&path)).transpose()?;
     let busy = report::Busy::new();
     busy.start("measuring");
-    let figures = workshop::bench(&loader, &args.file, cases.as_ref());
+    let figures = workshop::bench(&loader, &args.file, cases.as_ref(), args.native.as_deref());
     busy.stop();
     let figures = figures?;
     let first = figures.first().map(|figures| figures.p50.as_secs_f64());

@@ -6,6 +6,7 @@ use super::{DEFAULT_FILE, Loader, Plugin, PluginError, Profile, Use, source};
 use crate::jury::Classifier as _;
 use crate::model::{Abstention, Trace, Verdict};
 use std::path::Path;
+use std::sync::Arc;
 use tracejury_regex::pack::Pack;
 use tracejury_regex::settings::{Answer, Bundle};
 
@@ -13,7 +14,7 @@ use tracejury_regex::settings::{Answer, Bundle};
 pub struct Draft {
     plugin: Plugin,
     /// Its rules, where it is a rule pack.
-    pub pack: Option<Pack>,
+    pub pack: Option<Arc<Pack>>,
     /// The cases in its file.
     pub cases: Option<String>,
     /// The rules or the script as text, each with its file's name.
@@ -22,11 +23,14 @@ pub struct Draft {
 }
 
 impl Loader {
-    /// Loads a file to be tried, to answer this much.
+    /// Loads a file, or the default classifier by the name of its file, to be tried and to answer this much.
     ///
     /// # Errors
     /// Why it is refused.
     pub fn draft(&self, path: &Path, answer: Answer) -> Result<Draft, PluginError> {
+        if path == Path::new(DEFAULT_FILE) {
+            return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Draft(answer));
+        }
         let bytes = source::read(path, self.settings.max_file_mib)?;
         let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
         self.loaded(&path.display().to_string(), &form, Use::Draft(answer))

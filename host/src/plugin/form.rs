@@ -7,6 +7,7 @@ use crate::model::{Digest, printable};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use tracejury_regex::pack::{self, BUILT_IN, BUILT_IN_NAME, Pack, PackError};
 use tracejury_regex::settings::{Answer, Bundle, MOST, Part};
 use wasmparser::{Parser, Payload};
@@ -58,6 +59,8 @@ pub(super) struct Form<'a> {
     pub(super) bytes: usize,
     /// What it says about itself for people.
     pub(super) metadata: Metadata,
+    /// Its rules, with those it takes over, once somebody has asked.
+    pack: OnceLock<Option<Arc<Pack>>>,
 }
 
 /// What a plugin's file says about it, beside what the classifier itself says: of a component by the sections that tools for
@@ -89,6 +92,7 @@ impl<'a> Form<'a> {
             parts: Vec::new(),
             bytes: RULES_ENGINE.len(),
             metadata: Metadata::default(),
+            pack: OnceLock::new(),
         }
     }
 
@@ -110,9 +114,9 @@ impl<'a> Form<'a> {
     }
 
     /// Its rules, with those it takes over.
-    pub(super) fn pack(&self) -> Option<Pack> {
-        let bundle = (self.kind == Kind::Rules).then(|| Bundle::of_settings(&self.configure))?;
-        bundle.and_then(|bundle| bundle.merged()).ok()
+    pub(super) fn pack(&self) -> Option<Arc<Pack>> {
+        let read = || Bundle::of_settings(&self.configure).and_then(|bundle| bundle.merged()).ok().map(Arc::new);
+        self.pack.get_or_init(|| if self.kind == Kind::Rules { read() } else { None }).clone()
     }
 }
 
@@ -134,11 +138,11 @@ fn rules<'a>(path: &Path, text: &str, limit: Count) -> Result<Form<'a>, PluginEr
         bundle.pack.iter().skip(1).filter(|part| part.file != BUILT_IN_NAME).map(|part| PathBuf::from(&part.file)).collect();
     let pack = bundle.merged().map_err(|error| wrong(path, &error))?;
     let metadata = Metadata {
-        name: Some(pack.name),
-        version: Some(pack.version),
-        description: Some(pack.summary),
-        licenses: pack.license,
-        source: pack.source,
+        name: Some(pack.name.clone()),
+        version: Some(pack.version.clone()),
+        description: Some(pack.summary.clone()),
+        licenses: pack.license.clone(),
+        source: pack.source.clone(),
     };
     let configure = bundle.to_settings();
     let digest = Digest::of(configure.as_bytes());
@@ -152,13 +156,14 @@ fn rules<'a>(path: &Path, text: &str, limit: Count) -> Result<Form<'a>, PluginEr
         parts,
         bytes: text.len(),
         metadata,
+        pack: OnceLock::from(Some(Arc::new(pack))),
     })
 }
 
 fn bundle(path: &Path, text: &str, limit: Count) -> Result<Bundle, PluginError> {
     let mut bundle = Bundle::of(&path.display().to_string(), text);
     let mut file = path.to_owned();
-    let mut extends = pack::parse(text).map_err(|error| wrong(&file, &error))?.extends;
+    let mut extends = pack::extends_of(text);
     while let Some(name) = extends.take() {
         if bundle.pack.len() == MOST {
             let what = format!("extends: more than {MOST} packs stand on one another");
@@ -171,7 +176,7 @@ fn bundle(path: &Path, text: &str, limit: Count) -> Result<Bundle, PluginError> 
         let next = path.with_file_name(format!("{name}.toml"));
         let bytes = source::read(&next, limit).map_err(|error| missing(&file, &name, error))?;
         let text = self::text(&next, &bytes)?;
-        extends = pack::parse(text).map_err(|error| wrong(&next, &error))?.extends;
+        extends = pack::extends_of(text);
         bundle.pack.push(Part { file: next.display().to_string(), text: text.to_owned() });
         file = next;
     }
@@ -232,6 +237,7 @@ fn script<'a>(path: &Path, text: &str) -> Result<Form<'a>, PluginError> {
         parts: Vec::new(),
         bytes: text.len(),
         metadata: Metadata::default(),
+        pack: OnceLock::new(),
     })
 }
 
@@ -262,6 +268,7 @@ fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> 
         parts: Vec::new(),
         bytes: bytes.len(),
         metadata: metadata(bytes),
+        pack: OnceLock::new(),
     })
 }
 

@@ -4,6 +4,7 @@
 use super::WorkshopError;
 use super::cases::Cases;
 use super::check::conformance_set;
+use super::native::Native;
 use crate::model::{Fault, Trace};
 use crate::plugin::Loader;
 use std::hint::black_box;
@@ -35,15 +36,17 @@ struct Contender<'a> {
     name: String,
     start: Option<Duration>,
     memory: Option<u64>,
-    hear: Box<dyn Fn(usize) + 'a>,
+    /// Hears one of the traces; how long that took.
+    hear: Box<dyn FnMut(usize) -> Result<Duration, WorkshopError> + 'a>,
     times: Vec<Duration>,
 }
 
-/// Measures the plugin, then those it is compared with. Without cases it hears short traces of every kind.
+/// Measures the plugin, then those it is compared with; with the folder of its crate, that too, run natively. Without cases it hears
+/// short traces of every kind.
 ///
 /// # Errors
 /// The plugin is refused.
-pub fn bench(loader: &Loader, file: &Path, cases: Option<&Cases>) -> Result<Vec<Figures>, WorkshopError> {
+pub fn bench(loader: &Loader, file: &Path, cases: Option<&Cases>, crate_dir: Option<&Path>) -> Result<Vec<Figures>, WorkshopError> {
     let made_up =
         || conformance_set().into_iter().map(|(_, trace)| trace).filter(|trace| trace.steps.len() < 10 && message_bytes(trace) < 10_000);
     let traces: Vec<_> = match cases {
@@ -61,27 +64,38 @@ pub fn bench(loader: &Loader, file: &Path, cases: Option<&Cases>) -> Result<Vec<
         let name = if file.is_some() { profile.name.clone() } else { format!("{} (the default classifier)", profile.name) };
         let memory = profile.memory_bytes;
         let traces = &traces;
-        let hear = Box::new(move |i: usize| _ = black_box(traces.get(i).map(|trace| judge.classify(black_box(trace)))));
+        let hear = Box::new(move |i: usize| Ok(timed(|| traces.get(i).map(|trace| judge.classify(black_box(trace))))));
         contenders.push(Contender { name, start, memory, hear, times: Vec::new() });
     }
     if let Some(rules) = native {
         let traces: Vec<_> = traces.iter().map(as_engine_sees).collect();
-        let hear = Box::new(move |i: usize| _ = black_box(traces.get(i).map(|trace| rules.verdicts(black_box(trace)))));
+        let hear = Box::new(move |i: usize| Ok(timed(|| traces.get(i).map(|trace| rules.verdicts(black_box(trace))))));
         let name = "the same rules, natively".to_owned();
         contenders.push(Contender { name, start: None, memory: None, hear, times: Vec::new() });
+    }
+    if let Some(dir) = crate_dir {
+        let lowered: Vec<_> = traces.iter().map(as_engine_sees).collect();
+        let mut native = Native::start(dir, &lowered)?;
+        let hear = Box::new(move |i: usize| native.hear(i));
+        contenders.push(Contender { name: "the same crate, natively".to_owned(), start: None, memory: None, hear, times: Vec::new() });
     }
     for round in 0..ROUNDS {
         for contender in &mut contenders {
             for i in 0..traces.len() {
-                let started = Instant::now();
-                (contender.hear)(i);
+                let took = (contender.hear)(i)?;
                 if round >= WARMING {
-                    contender.times.push(started.elapsed());
+                    contender.times.push(took);
                 }
             }
         }
     }
     Ok(contenders.into_iter().map(Contender::figures).collect())
+}
+
+fn timed<T>(what: impl FnOnce() -> T) -> Duration {
+    let started = Instant::now();
+    black_box(what());
+    started.elapsed()
 }
 
 impl Contender<'_> {

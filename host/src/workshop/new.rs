@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../plugins/templates");
 /// What a project in Rust gets along, beside its template.
 const SDK: &str = include_str!("../../../plugins/sdk/src/lib.rs");
+const SDK_NATIVE: &str = include_str!("../../../plugins/sdk/src/native.rs");
 const WIT: &str = include_str!("../../../wit/classifier.wit");
 
 /// In what a classifier is written.
@@ -65,6 +66,7 @@ pub fn new(name: &str, language: Language, dir: &Path) -> Result<Vec<PathBuf>, W
         Language::Rust => {
             // The contract lies beside it there.
             add("sdk/src/lib.rs", &SDK.replace("../../wit/classifier.wit", "wit/classifier.wit"));
+            add("sdk/src/native.rs", SDK_NATIVE);
             add("sdk/wit/classifier.wit", WIT);
         }
         _ => {}
@@ -89,7 +91,11 @@ fn filled(file: &File<'_>, language: Language, name: &str) -> (PathBuf, Vec<u8>)
     let path = path.strip_suffix(".in").unwrap_or(&path);
     let path = if path == "gitignore" { ".gitignore" } else { path };
     let bytes = match file.contents_utf8() {
-        Some(text) => text.replace("{{name}}", name).replace("{{version}}", env!("CARGO_PKG_VERSION")).into_bytes(),
+        Some(text) => text
+            .replace("{{name}}", name)
+            .replace("{{crate}}", &name.replace('-', "_"))
+            .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+            .into_bytes(),
         None => file.contents().to_vec(),
     };
     (PathBuf::from(path), bytes)

@@ -85,7 +85,7 @@ impl Trial {
     /// Its rules.
     #[must_use]
     pub fn pack(&self) -> Option<&Pack> {
-        self.draft.pack.as_ref()
+        self.draft.pack.as_deref()
     }
 
     /// The cases that travel inside it.

@@ -6,8 +6,9 @@
 pub const KEY: usize = 3;
 /// How much of a literal is looked for, in bytes: more tells hardly more, and this much is compared in one step.
 pub const LONGEST: usize = 8;
-/// The size of the filter, in bits, as a power of two.
+/// The least size of the filter, in bits, as a power of two. With more literals it is larger, so that most of it stays empty.
 const FILTER_BITS: u32 = 14;
+const MOST_FILTER_BITS: u32 = 20;
 /// How many of a hash's lower bits its place in `starts` does not tell.
 const SHARED_BITS: u32 = 5;
 
@@ -20,6 +21,8 @@ pub struct Finder {
     entries: Vec<Entry>,
     /// Where in `entries` the hashes begin whose upper bits are the index.
     starts: Vec<usize>,
+    /// How many bits a hash has.
+    bits: u32,
 }
 
 /// A literal, as the number that its bytes make, and which of that number's bits count.
@@ -35,21 +38,23 @@ impl Finder {
     /// A finder of literals in lower case, each of [`KEY`] to [`LONGEST`] bytes; shorter ones are not found, longer ones by their
     /// beginning.
     pub fn new<'a>(literals: impl Iterator<Item = &'a [u8]>) -> Self {
-        let entry = |(index, literal): (usize, &[u8])| {
+        let literals: Vec<_> = literals.collect();
+        let bits = (literals.len().max(1).ilog2() + 5).clamp(FILTER_BITS, MOST_FILTER_BITS);
+        let entry = |(index, literal): (usize, &&[u8])| {
             let mask = literal.iter().take(LONGEST).fold(0, |mask, _| mask << 8 | 0xff);
-            Some(Entry { hash: hash(key(literal)?), bytes: number(literal), mask, index })
+            Some(Entry { hash: hash(key(literal)?, bits), bytes: number(literal), mask, index })
         };
-        let mut entries: Vec<_> = literals.enumerate().filter_map(entry).collect();
+        let mut entries: Vec<_> = literals.iter().enumerate().filter_map(entry).collect();
         entries.sort();
-        let mut filter = vec![0_u64; 1 << (FILTER_BITS - 6)];
+        let mut filter = vec![0_u64; 1 << (bits - 6)];
         for Entry { hash, .. } in &entries {
             if let Some(word) = filter.get_mut(*hash as usize / 64) {
                 *word |= 1 << (hash % 64);
             }
         }
         let start = |upper: u32| entries.partition_point(|entry| entry.hash >> SHARED_BITS < upper);
-        let starts = (0..1 << (FILTER_BITS - SHARED_BITS)).map(start).collect();
-        Self { filter, entries, starts }
+        let starts = (0..1 << (bits - SHARED_BITS)).map(start).collect();
+        Self { filter, entries, starts, bits }
     }
 
     /// Tells of every literal in `text`, which is in lower case: its index and where it starts, from the front to the back.
@@ -57,7 +62,7 @@ impl Finder {
         let Some(mut key) = key(text).map(|key| key << 8) else { return };
         for (at, last) in text.iter().skip(KEY - 1).enumerate() {
             key = key >> 8 | u32::from(*last) << (8 * (KEY - 1));
-            let hash = hash(key);
+            let hash = hash(key, self.bits);
             let passes = self.filter.get(hash as usize / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1);
             if passes {
                 self.compare(number(text.get(at..).unwrap_or_default()), hash, |literal| found(literal, at));
@@ -92,8 +97,8 @@ fn number(text: &[u8]) -> u64 {
 
 /// Multiplicative hashing (Knuth, The Art of Computer Programming, vol. 3, 6.4): the upper bits of a product with 2³² over the golden
 /// ratio.
-fn hash(key: u32) -> u32 {
-    key.wrapping_mul(0x9e37_79b1) >> (32 - FILTER_BITS)
+fn hash(key: u32, bits: u32) -> u32 {
+    key.wrapping_mul(0x9e37_79b1) >> (32 - bits)
 }
 
 #[cfg(test)]

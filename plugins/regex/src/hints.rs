@@ -3,7 +3,7 @@
 use crate::finder::Finder;
 use crate::literals::{FOLDS_TO_ASCII, Required};
 use crate::pack::Pack;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What may match: patterns, and by rank the rules that rest on them.
 #[derive(Debug, Clone, Default)]
@@ -62,17 +62,22 @@ pub struct Index {
     always: Hint,
     /// All patterns and rules: what is possible where literals are no help.
     everything: Hint,
-    /// How many patterns there are.
-    patterns: usize,
+    /// Of a pattern whose literal many share: the others, one of which must stand somewhere in the text.
+    also: Vec<Vec<usize>>,
 }
+
+/// From how many patterns on that share a literal the others that they need are looked for too.
+const CROWD: usize = 8;
 
 /// What the literals in a text say.
 #[derive(Debug)]
 pub struct Hints {
     /// Patterns that may match it.
-    pub patterns: Marks,
+    patterns: Marks,
     /// Which literal stands where, by its start in bytes.
     places: Vec<(usize, usize)>,
+    /// The literals that stand somewhere.
+    literals: Marks,
     /// Whether patterns may match where no literal stands.
     pub everywhere: bool,
 }
@@ -99,8 +104,18 @@ impl Index {
                 }
             }
         }
+        // Patterns of a crowd need a second literal. Where it is nobody's first, it hints at nothing.
+        let crowded: BTreeSet<usize> =
+            by_literal.values().filter(|hint| hint.patterns.len() >= CROWD).flat_map(|hint| hint.patterns.iter().copied()).collect();
+        let needs = |pattern: usize| required.get(pattern).and_then(Option::as_ref).filter(|_| crowded.contains(&pattern));
+        for literal in (0..required.len()).filter_map(needs).flat_map(|found| &found.also) {
+            by_literal.entry(literal.clone()).or_default();
+        }
+        let places: BTreeMap<Vec<u8>, usize> = by_literal.keys().cloned().zip(0..).collect();
+        let of = |pattern: usize| needs(pattern).into_iter().flat_map(|found| &found.also).filter_map(|l| places.get(l).copied()).collect();
+        let also = (0..required.len()).map(of).collect();
         let (literals, hints): (Vec<_>, _) = by_literal.into_iter().unzip();
-        Self { literals: Finder::new(literals.iter().map(Vec::as_slice)), hints, always, everything, patterns: required.len() }
+        Self { literals: Finder::new(literals.iter().map(Vec::as_slice)), hints, always, everything, also }
     }
 
     /// The rules that may hold whatever a text says, by rank.
@@ -111,7 +126,8 @@ impl Index {
     /// What may match `text`; the rules that it makes possible are added to `ranks`.
     #[must_use]
     pub fn look(&self, text: &str, ranks: &mut Marks) -> Hints {
-        let mut hints = Hints { patterns: Marks::of(self.patterns), places: Vec::new(), everywhere: false };
+        let (patterns, literals) = (Marks::of(self.also.len()), Marks::of(self.hints.len()));
+        let mut hints = Hints { patterns, places: Vec::new(), literals, everywhere: false };
         hints.patterns.add(&self.always.patterns);
         if !text.is_ascii() && FOLDS_TO_ASCII.iter().any(|fold| text.contains(fold)) {
             hints.patterns.add(&self.everything.patterns);
@@ -121,12 +137,26 @@ impl Index {
         }
         self.literals.find(text.to_ascii_lowercase().as_bytes(), |literal, at| {
             if let Some(hint) = self.hints.get(literal) {
-                hints.patterns.add(&hint.patterns);
-                ranks.add(&hint.ranks);
-                hints.places.push((literal, at));
+                // Once is enough: what a literal hints at is the same wherever it stands.
+                if !hints.literals.has(literal) {
+                    hints.literals.add(&[literal]);
+                    hints.patterns.add(&hint.patterns);
+                    ranks.add(&hint.ranks);
+                }
+                if !hint.patterns.is_empty() {
+                    hints.places.push((literal, at));
+                }
             }
         });
         hints
+    }
+
+    /// Whether a pattern may match the text that `hints` are of.
+    #[must_use]
+    pub fn may_match(&self, hints: &Hints, pattern: usize) -> bool {
+        let also = self.also.get(pattern).map(Vec::as_slice).unwrap_or_default();
+        let has_other = || also.is_empty() || hints.everywhere || also.iter().any(|literal| hints.literals.has(*literal));
+        hints.patterns.has(pattern) && has_other()
     }
 
     /// Where the literals of a pattern stand.

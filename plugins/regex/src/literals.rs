@@ -25,14 +25,28 @@ pub struct Required {
     pub literals: Set,
     /// The fewest and the most bytes of a match before its literal.
     pub before: (usize, usize),
+    /// Further literals of which every match holds at least one, wherever in it; none where there are no others.
+    pub also: Set,
 }
 
 /// What `hir` cannot match without; none where that would be no help.
 #[must_use]
 pub fn required(hir: &Hir) -> Option<Required> {
-    let start = |literal: Vec<u8>| literal.into_iter().take(LONGEST).collect();
+    let starts = |set: Set| tidied(set.into_iter().map(|literal| literal.into_iter().take(LONGEST).collect()).collect());
     let whole = whole(hir)?;
-    Some(Required { literals: tidied(whole.literals.into_iter().map(start).collect()), ..whole })
+    let literals = starts(whole.literals);
+    let also = others(hir).into_iter().map(starts).filter(|set| *set != literals && shortest(set) >= SHORTEST && set.len() <= MOST);
+    let also = also.max_by_key(|set| (shortest(set), usize::MAX - set.len())).unwrap_or_default();
+    Some(Required { literals, before: whole.before, also })
+}
+
+/// All sets of literals that a pattern cannot match without, in no order that matters.
+fn others(hir: &Hir) -> Vec<Set> {
+    match hir.kind() {
+        HirKind::Concat(parts) => candidates(parts).into_iter().map(|(_, set)| set).collect(),
+        HirKind::Capture(group) => others(&group.sub),
+        _ => Vec::new(),
+    }
 }
 
 fn whole(hir: &Hir) -> Option<Required> {
@@ -46,19 +60,28 @@ fn whole(hir: &Hir) -> Option<Required> {
 }
 
 fn at_the_start(literals: Set) -> Required {
-    Required { literals, before: (0, 0) }
+    Required { literals, before: (0, 0), also: Set::new() }
 }
 
 fn of_branches(branches: &[Hir]) -> Option<Required> {
     let found = branches.iter().map(whole).collect::<Option<Vec<_>>>()?;
     let (fewest, most) = (found.iter().map(|f| f.before.0).min()?, found.iter().map(|f| f.before.1).max()?);
-    Some(Required { literals: tidied(found.into_iter().flat_map(|f| f.literals).collect()), before: (fewest, most) })
+    Some(Required { literals: tidied(found.into_iter().flat_map(|f| f.literals).collect()), before: (fewest, most), also: Set::new() })
 }
 
 /// The best set of a sequence: that of one part, or of neighbours that are literal and so form longer literals.
 fn of_sequence(parts: &[Hir]) -> Option<Required> {
+    let known =
+        candidates(parts).into_iter().filter_map(|(before, literals)| Some(Required { literals, before: before?, also: Set::new() }));
+    known
+        .filter(|found| found.before.1 <= FARTHEST)
+        .max_by_key(|found| (shortest(&found.literals).min(LONGEST), usize::MAX - found.literals.len()))
+}
+
+/// The sets of a sequence, each with how long what stands before it may be, as far as that is known: what has no end has no place
+/// behind it.
+fn candidates(parts: &[Hir]) -> Vec<(Option<(usize, usize)>, Set)> {
     let mut candidates = Vec::new();
-    // How long what stands before a place may be; as far as is known, since what has no end has no place behind it.
     let mut before = Some((0_usize, 0_usize));
     let mut run = (before, vec![Vec::new()]);
     for part in parts {
@@ -68,8 +91,8 @@ fn of_sequence(parts: &[Hir]) -> Option<Required> {
             None => {
                 let next = (before, alone.unwrap_or_else(|| vec![Vec::new()]));
                 candidates.push(std::mem::replace(&mut run, next));
-                let inner = whole(part).zip(before);
-                candidates.extend(inner.map(|(f, (min, max))| (Some((min + f.before.0, max + f.before.1)), f.literals)));
+                let place = |f: &Required| before.map(|(min, max)| (min + f.before.0, max + f.before.1));
+                candidates.extend(whole(part).map(|found| (place(&found), found.literals)));
             }
         }
         let length = part.properties().minimum_len().zip(part.properties().maximum_len());
@@ -79,10 +102,7 @@ fn of_sequence(parts: &[Hir]) -> Option<Required> {
         }
     }
     candidates.push(run);
-    let known = candidates.into_iter().filter_map(|(before, literals)| Some(Required { before: before?, literals }));
-    known
-        .filter(|found| found.before.1 <= FARTHEST)
-        .max_by_key(|found| (shortest(&found.literals).min(LONGEST), usize::MAX - found.literals.len()))
+    candidates
 }
 
 /// All texts that `hir` matches, in lower case, where they are few.
@@ -153,6 +173,18 @@ mod tests {
         assert_eq!(of("[a-z]{2,4}: timeout"), some(&[": timeou"], (2, 4)));
         assert_eq!(of(r"status(?: code)? 50[23]"), some(&["status 5", "status c"], (0, 0)));
         assert_eq!(of(r"\s+dial tcp"), None, "what may be far behind its start cannot be found from its literal");
+    }
+
+    #[test]
+    fn further_literals_are_found_behind_what_has_no_end() {
+        let also = |pattern: &str| {
+            let found = required(&regex_syntax::parse(pattern).unwrap()).map(|found| found.also).unwrap_or_default();
+            found.into_iter().map(|literal| String::from_utf8(literal).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(also("ledger [0-9]+ is (?:sealed|shut)"), [" is seal", " is shut"]);
+        assert_eq!(also("ledger"), [""; 0]);
+        assert_eq!(also("ledger (?: is sealed)?"), [""; 0], "what may be absent is required of nobody");
+        assert_eq!(also("ledger .*(?:sealed|[0-9])"), [""; 0]);
     }
 
     #[test]

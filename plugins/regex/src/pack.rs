@@ -5,6 +5,7 @@ use crate::normal::Normalise;
 use crate::template::Template;
 use crate::written;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The text of the built-in pack.
@@ -176,13 +177,27 @@ pub fn built_in() -> Result<Pack, PackError> {
 /// The first thing that is wrong.
 pub fn parse(text: &str) -> Result<Pack, PackError> {
     let pack = written::read(text)?;
-    for (i, rule) in pack.rules.iter().enumerate() {
+    let mut ids = BTreeMap::new();
+    for rule in &pack.rules {
         check(rule)?;
-        if let Some(earlier) = pack.rules.iter().take(i).find(|earlier| earlier.id == rule.id) {
-            return Err(PackError::of(rule, rule.line, format!("id: used before, on line {}", earlier.line)));
+        if let Some(earlier) = ids.insert(&rule.id, rule.line) {
+            return Err(PackError::of(rule, rule.line, format!("id: used before, on line {earlier}")));
         }
     }
     Ok(pack)
+}
+
+/// The pack that a text says it extends, if it is one that can be read.
+#[must_use]
+pub fn extends_of(text: &str) -> Option<String> {
+    // Most extend none: then nothing need be read twice.
+    let named: Extends = text.contains("extends").then(|| toml::from_str(text).ok())??;
+    named.extends.filter(|name| kebab(name))
+}
+
+#[derive(Deserialize)]
+struct Extends {
+    extends: Option<String>,
 }
 
 fn check(rule: &Rule) -> Result<(), PackError> {
@@ -245,8 +260,9 @@ fn names(hir: &regex_syntax::hir::Hir, into: &mut Vec<String>) {
     }
 }
 
-/// Of an error about a pattern the last line, which says what is wrong without drawing the pattern.
-pub(crate) fn last_line(error: &dyn std::error::Error) -> String {
+/// Of an error about a pattern, and of what caused it, the last line: it says what is wrong without drawing the pattern.
+pub(crate) fn last_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let error = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
     error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 

@@ -213,7 +213,7 @@ impl Rules {
         let index = first + pattern;
         let made = self.patterns.get(index)?;
         texts.iter().zip(&view.0).enumerate().find_map(|(i, (text, (normal, hints)))| {
-            if !hints.patterns.has(index) || !rule.fields.contains(&text.field) {
+            if !rule.fields.contains(&text.field) || !self.index.may_match(hints, index) {
                 return None;
             }
             let (start, end) = match hints.everywhere {
@@ -267,7 +267,7 @@ fn parse(rule: &Rule, pattern: &Placed<String>) -> Result<regex_syntax::hir::Hir
     regex_syntax::parse(&pattern.it).map_err(|e| wrong(rule, pattern, &e))
 }
 
-fn wrong(rule: &Rule, pattern: &Placed<String>, error: &dyn std::error::Error) -> PackError {
+fn wrong(rule: &Rule, pattern: &Placed<String>, error: &(dyn std::error::Error + 'static)) -> PackError {
     PackError::of(rule, pattern.line, format!("pattern `{}`: {}", cut(&pattern.it), last_line(error)))
 }
 
@@ -385,6 +385,28 @@ mod tests {
                 let found = regex::Regex::new(&rule.patterns().nth(hit.pattern).unwrap().it).unwrap().find(&shown.text).unwrap();
                 prop_assert_eq!((hit.start, hit.end), shown.origin(found.start(), found.end()));
             }
+        }
+    }
+
+    proptest! {
+        /// Rules that share their first literal, and so are told apart by a second one, answer as the `regex` crate does.
+        #[test]
+        fn a_crowd_answers_as_the_regex_crate_does(text in "(ledger|LEDGER|[0-9]{1,2}| is | was |sealed|shut|open|\u{17f}hut|e[0-9]| ){0,9}") {
+            static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(|| {
+                let words = ["sealed", "shut", "open", "(?:sealed|shut)", "e[0-9]", "[^z]*open", "(?:sealed)?"];
+                let rule = |i: usize| {
+                    let flags = if i % 2 == 0 { "(?i)" } else { "" };
+                    let pattern = format!("{flags}ledger [0-9]+ {} {}", ["is", "was"][i / 2 % 2], words[i % 7]);
+                    let confidence = 0.1 + i as f64 / 100.0;
+                    format!("[[rule]]\nid = 'r{i}'\nclassification = 'X'\nconfidence = {confidence}\nexplain = 'e'\nany = ['{pattern}']\n")
+                };
+                let head = HEAD.split("[[rule]]").next().unwrap();
+                Rules::from_settings(&(0..28).fold(head.to_owned(), |pack, i| pack + &rule(i))).unwrap()
+            });
+            let texts = message(&text);
+            let best = RULES.best(&texts).map(|found| found.rule.id.clone());
+            let natively = RULES.pack.rules.iter().rev().find(|rule| natively(rule, &texts)).map(|rule| rule.id.clone());
+            prop_assert_eq!(best, natively);
         }
     }
 

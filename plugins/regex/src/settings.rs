@@ -1,8 +1,9 @@
 //! What is handed to `configure`: a pack's text; or a bundle, which is a pack with those it extends, so that it needs no other file.
 //! Here they become one pack. It knows packs, not how rules run.
 
-use crate::pack::{self, BUILT_IN, BUILT_IN_NAME, Pack, PackError, Rule};
+use crate::pack::{self, BUILT_IN, BUILT_IN_NAME, Pack, PackError};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many packs may stand on one another.
 pub const MOST: usize = 8;
@@ -109,22 +110,23 @@ impl Bundle {
 
 /// `pack` with the rules of `below` behind its own.
 fn extended(mut pack: Pack, below: Pack) -> Result<Pack, PackError> {
-    let known = |id: &str| below.rules.iter().any(|rule| rule.id == id);
+    let known: BTreeSet<_> = below.rules.iter().map(|rule| rule.id.as_str()).collect();
     let named = pack.disable.iter().map(|id| ("disable", id)).chain(pack.reweigh.iter().map(|(id, _)| ("reweigh", id)));
     for (field, id) in named {
-        if !known(&id.it) {
+        if !known.contains(id.it.as_str()) {
             return Err(PackError::at(id.line, format!("{field}: {} has no rule {}", below.name, id.it)));
         }
     }
-    let off = |rule: &Rule| pack.disable.iter().any(|id| id.it == rule.id);
-    if let Some(twice) = pack.rules.iter().find(|own| below.rules.iter().any(|rule| rule.id == own.id && !off(rule))) {
+    let disabled: BTreeSet<_> = pack.disable.iter().map(|id| id.it.as_str()).collect();
+    let off = |id: &str| disabled.contains(id);
+    if let Some(twice) = pack.rules.iter().find(|own| known.contains(own.id.as_str()) && !off(&own.id)) {
         let what = format!("id: {} has a rule of this id; disable it, or choose another", below.name);
         return Err(PackError::of(twice, twice.line, what));
     }
+    let reweighed: BTreeMap<_, _> = pack.reweigh.iter().map(|(id, confidence)| (id.it.as_str(), *confidence)).collect();
     let name = below.name.clone();
-    let taken_over = below.rules.iter().filter(|rule| !off(rule)).cloned().map(|mut rule| {
-        let reweighed = pack.reweigh.iter().find(|(id, _)| id.it == rule.id);
-        rule.confidence = reweighed.map_or(rule.confidence, |(_, confidence)| *confidence);
+    let taken_over = below.rules.iter().filter(|rule| !off(&rule.id)).cloned().map(|mut rule| {
+        rule.confidence = reweighed.get(rule.id.as_str()).copied().unwrap_or(rule.confidence);
         rule.from.get_or_insert_with(|| name.clone());
         rule
     });

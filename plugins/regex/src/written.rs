@@ -11,7 +11,7 @@ use toml::Spanned;
 
 /// Reads a pack's text. What can be told of a pack as a whole is checked here; its rules are checked by [`crate::pack::parse`].
 pub(crate) fn read(text: &str) -> Result<Pack, PackError> {
-    let lines = Lines(text);
+    let lines = Lines::new(text);
     let written: Written = toml::from_str(text).map_err(|e| PackError {
         file: None,
         line: e.span().map(|span| lines.of(&span)),
@@ -21,18 +21,25 @@ pub(crate) fn read(text: &str) -> Result<Pack, PackError> {
     written.placed(&lines)
 }
 
-/// A text whose lines are counted.
-struct Lines<'a>(&'a str);
+/// A text, and where its lines end.
+struct Lines<'a> {
+    text: &'a str,
+    ends: Vec<usize>,
+}
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, ends: text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect() }
+    }
+
     fn of(&self, span: &Range<usize>) -> usize {
-        self.0.get(..span.start).unwrap_or(self.0).matches('\n').count() + 1
+        self.ends.partition_point(|end| *end < span.start) + 1
     }
 
     /// The id of the rule in whose table something stands, where it stands in one.
     fn rule_around(&self, span: &Range<usize>) -> Option<String> {
-        let table = self.0.get(..span.start)?.rfind("[[rule]]")?;
-        let rest = self.0.get(table + 8..)?;
+        let table = self.text.get(..span.start)?.rfind("[[rule]]")?;
+        let rest = self.text.get(table + 8..)?;
         let rule = rest.split("\n[").next()?;
         let id = rule.lines().find_map(|line| line.trim().strip_prefix("id")?.trim().strip_prefix('=').map(str::trim))?;
         Some(id.trim_matches(['"', '\'']).to_owned()).filter(|id| kebab(id))

@@ -19,6 +19,9 @@ pub mod bindings {
     });
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+
 #[cfg(target_arch = "wasm32")]
 pub use bindings::tracejury::classifier::host::{Level, log};
 pub use bindings::tracejury::classifier::types::{Description, Evidence, Fault, Step, Trace, Verdict};

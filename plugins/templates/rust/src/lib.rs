@@ -2,7 +2,8 @@
 
 use tracejury_classifier::{Classifier, Description, Trace, Verdict, export};
 
-struct Ours;
+/// Our classifier.
+pub struct Ours;
 
 impl Classifier for Ours {
     fn describe() -> Description {
