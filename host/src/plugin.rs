@@ -31,7 +31,7 @@ use cache::{Cache, Key};
 pub use draft::{Draft, Packing};
 use engine::Engine;
 use form::Form;
-pub use form::{CASES_SECTION, Kind};
+pub use form::{CASES_SECTION, Kind, Packed};
 use prepare::Start;
 use rayon::prelude::*;
 use sandbox::{Places, Sandbox};
@@ -140,11 +140,10 @@ impl Loader {
 
     /// A file of the folder, and what became of it.
     fn candidate(&self, file: PathBuf) -> Candidate {
-        let stamp = source::stamp(&file);
-        let plugin = self.file(&file);
-        let parts = plugin.as_ref().map(|plugin| plugin.parts.as_slice()).unwrap_or_default();
-        let stamps = source::stamps_with(stamp, parts);
-        Candidate { plugin, stamps, file }
+        // Before anything of it is read: what is written meanwhile is seen as a change.
+        let parts = form::parts(&file, self.settings.max_file_mib);
+        let stamps = source::stamps(&file, &parts);
+        Candidate { plugin: self.file(&file), stamps, parts, file }
     }
 
     /// What there is to know of a file that need not lie in the folder.
@@ -200,7 +199,7 @@ impl Loader {
         let identity = Arc::new(Identity { name: name.to_owned(), version: about.version.clone(), digest: form.digest, priority });
         let memory = Memory { pooled: self.engine.is_pooled(&component), at_start: sandbox::memory_at_start(&component) };
         let profile = Profile::new(file, &identity, about, &sandbox, &grants, form, compiled, memory);
-        Ok(Plugin { identity, profile, sandbox, parts: form.parts.clone() })
+        Ok(Plugin { identity, profile, sandbox })
     }
 
     fn compile(
@@ -279,8 +278,6 @@ struct Plugin {
     identity: Arc<Identity>,
     profile: Profile,
     sandbox: Sandbox,
-    /// Further files that it is made of.
-    parts: Vec<PathBuf>,
 }
 
 impl Classifier for Plugin {

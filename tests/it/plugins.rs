@@ -182,7 +182,7 @@ fn two_processes_fill_one_cache() {
 }
 
 /// A `classify` that is fed line by line.
-struct Fed {
+pub struct Fed {
     child: Child,
     lines: Option<ChildStdin>,
     outcomes: BufReader<ChildStdout>,
@@ -190,7 +190,7 @@ struct Fed {
 }
 
 impl Fed {
-    fn start(bench: &Bench) -> Self {
+    pub fn start(bench: &Bench) -> Self {
         let mut child = bench.command(&["classify", "--format", "json"]);
         let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (lines, outcomes) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
@@ -199,7 +199,7 @@ impl Fed {
     }
 
     /// Who has a verdict on one more trace, with its version: it is answered though the input goes on.
-    fn verdicts(&mut self) -> Vec<String> {
+    pub fn verdicts(&mut self) -> Vec<String> {
         writeln!(self.lines.as_mut().unwrap(), "{}", recorded("s", &failed("x"))).unwrap();
         let mut line = String::new();
         self.outcomes.read_line(&mut line).unwrap();
@@ -209,12 +209,19 @@ impl Fed {
     }
 
     /// Waits until something with `text` is said.
-    fn until(&mut self, text: &str) {
+    pub fn until(&mut self, text: &str) {
         let mut line = String::new();
         while !line.contains(text) {
             line.clear();
             assert_ne!(self.said.read_line(&mut line).unwrap(), 0, "it ended without saying {text}");
         }
+    }
+}
+
+impl Drop for Fed {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -100,6 +100,17 @@ fn the_examples_of_a_rule_pack_and_a_script_work_as_they_stand() {
 }
 
 #[test]
+fn the_examples_of_components_are_those_of_the_templates() {
+    // That of Rust is built by `ten_minutes::in_rust`.
+    for (language, file) in [("python", "python/classifier.py"), ("javascript", "javascript/classifier.js"), ("c", "c/src/classifier.c")] {
+        let template = std::fs::read_to_string(root().join("plugins/templates").join(file)).unwrap();
+        let text = readme();
+        let example = text.split(&format!("```{language}\n")).nth(1).unwrap().split("```").next().unwrap();
+        assert!(template.contains(example), "{file} has not:\n{example}");
+    }
+}
+
+#[test]
 fn the_first_example_is_the_vector_of_the_original() {
     let vectors: Value = serde_json::from_str(&std::fs::read_to_string(root().join("vectors.json")).unwrap()).unwrap();
     assert_eq!(vectors[0]["dataActionId"], "a1b2c3d4-e5f6-7890-abcd-ef1234567890");

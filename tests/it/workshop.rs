@@ -232,8 +232,15 @@ fn a_packed_plugin_needs_no_other_file() {
     let tested = alone.tracejury(&["plugin", "test", "plugins/team.wasm"]);
     assert_eq!((tested.code, tested.stdout.trim()), (0, "team 1.0.0: 3 passed, 0 failed"), "{tested:?}");
     let shown = alone.tracejury(&["plugin", "inspect", "team", "--format", "json"]).outcome();
-    assert_eq!((&shown["kind"], &shown["packed"], &shown["metadata"]["licenses"]), (&json!("rules"), &json!(true), &json!("MIT")));
+    assert_eq!((&shown["kind"], &shown["packed"], &shown["metadata"]["licenses"]), (&json!("rules"), &json!("our-engine"), &json!("MIT")));
     assert_eq!((&shown["metadata"]["source"], &shown["metadata"]["version"]), (&json!("https://example.com/team"), &json!("1.0.0")));
+    let bytes = std::fs::read(alone.dir.path().join("plugins/team.wasm")).unwrap();
+    let read = wasm_metadata::Payload::from_binary(&bytes).unwrap();
+    let read = read.metadata();
+    let text = |value: Option<String>| value.unwrap_or_default();
+    let found =
+        [read.name.clone(), read.version.as_ref().map(ToString::to_string), read.licenses.as_ref().map(ToString::to_string)].map(text);
+    assert_eq!(found, ["team", "1.0.0", "MIT"], "other tools find it where they look for it");
     let alone = packed("base/team.toml", &[]);
     assert_eq!(classify(&alone, "more"), "MORE", "what it extends goes along");
     let alone = packed("hello.js", &["--license", "MIT OR Apache-2.0", "--cases", "cases.ndjson"]);
@@ -263,6 +270,7 @@ fn a_packed_plugin_of_another_engine_runs_on_its_own() {
     bench.file("plugins/team.wasm", other);
     let outcome = bench.piped(&["classify", "--format", "json"], &recorded("s", &failed("ledger 9 is sealed"))).outcome();
     assert_eq!(outcome["verdicts"][0]["rule"], "sealed", "{outcome}");
+    assert_eq!(bench.tracejury(&["plugin", "inspect", "team", "--format", "json"]).outcome()["packed"], "other-engine");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{loaded, refused, settings, unclassified, workshop};
 use crate::cli::{InspectArgs, PluginCommand};
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
-use crate::plugin::{self, Compiled, DEFAULT_FILE, Kind, Loaded, Loader, Profile};
+use crate::plugin::{self, Compiled, DEFAULT_FILE, Kind, Loaded, Loader, Packed, Profile};
 use crate::report::{self, Format};
 use std::path::Path;
 
@@ -125,7 +125,13 @@ fn kind(profile: &Profile) -> String {
         (Some(Kind::Script), _) => "script".to_owned(),
         _ => "component".to_owned(),
     };
-    if profile.packed { format!("{kind}, packed with its engine") } else { kind }
+    match profile.packed {
+        Packed::No => kind,
+        Packed::OurEngine => format!("{kind}, packed with the engine that runs it here"),
+        Packed::OtherEngine => {
+            format!("{kind}, packed with another engine than this tracejury's: whether that does what they say nobody can tell")
+        }
+    }
 }
 
 /// All there is to know of a plugin, as name and value.

@@ -1,7 +1,7 @@
 //! A plugin in its author's hands: loaded quickly after every change, asked for more than a verdict, and whatever lies in its file
 //! readable. It knows files and answers, not how they are shown.
 
-use super::form::{Form, Kind, RULES_SECTION, SCRIPT_SECTION};
+use super::form::{Form, Kind, Packed, RULES_SECTION, SCRIPT_SECTION};
 use super::{DEFAULT_FILE, Loader, Plugin, PluginError, Profile, Use, source};
 use crate::jury::Classifier as _;
 use crate::model::{Abstention, Trace, Verdict};
@@ -42,7 +42,7 @@ pub struct Packing {
     /// What it is.
     pub kind: Kind,
     /// Whether it is packed already.
-    pub packed: bool,
+    pub packed: Packed,
     /// What there is to know of it.
     pub profile: Profile,
     /// The engine.

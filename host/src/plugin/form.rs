@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tracejury_regex::pack::{self, BUILT_IN, BUILT_IN_NAME, Pack, PackError};
 use tracejury_regex::settings::{Answer, Bundle, MOST, Part};
-use wasmparser::{Parser, Payload};
+use wasmparser::{ComponentName, CustomSectionReader, KnownCustom, Parser, Payload};
 
 /// The default classifier and engine of rule packs, built from `plugins/regex` by its `build.sh`.
 pub(super) const RULES_ENGINE: &[u8] = include_bytes!("../../../plugins/regex/regex.wasm");
@@ -25,7 +25,7 @@ pub const CASES_SECTION: &str = "tracejury:cases@1";
 /// How much of each part of the metadata is shown, in characters.
 const METADATA_CHARS: usize = 200;
 /// The largest rule pack or script, in bytes.
-const TEXT_BYTES: usize = 8 << 20;
+const TEXT_BYTES: usize = 4 << 20;
 
 /// What kind of plugin a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,12 +39,24 @@ pub enum Kind {
     Script,
 }
 
+/// Whether a rule pack or a script is packed with an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Packed {
+    /// It is a text, or a component of its own.
+    No,
+    /// With the engine that is at hand.
+    OurEngine,
+    /// With another one, of which nobody here can say that it does what the text says.
+    OtherEngine,
+}
+
 /// A plugin's file, understood.
 #[derive(Debug, Clone)]
 pub(super) struct Form<'a> {
     pub(super) kind: Kind,
-    /// Whether it brings its engine along.
-    pub(super) packed: bool,
+    /// Whether it brings its engine along, and which.
+    pub(super) packed: Packed,
     /// The component that runs.
     pub(super) engine: Cow<'a, [u8]>,
     /// What it is configured with.
@@ -53,8 +65,6 @@ pub(super) struct Form<'a> {
     pub(super) digest: Digest,
     /// Cases that travel with it, as text.
     pub(super) cases: Option<String>,
-    /// Further files that it is made of.
-    pub(super) parts: Vec<PathBuf>,
     /// The size of the file, in bytes.
     pub(super) bytes: usize,
     /// What it says about itself for people.
@@ -84,12 +94,11 @@ impl<'a> Form<'a> {
     pub(super) fn of_default() -> Form<'static> {
         Form {
             kind: Kind::Rules,
-            packed: false,
+            packed: Packed::No,
             engine: Cow::Borrowed(RULES_ENGINE),
             configure: String::new(),
             digest: Digest::of(RULES_ENGINE),
             cases: None,
-            parts: Vec::new(),
             bytes: RULES_ENGINE.len(),
             metadata: Metadata::default(),
             pack: OnceLock::new(),
@@ -134,8 +143,6 @@ fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, PluginError> {
 /// A rule pack, with those it extends.
 fn rules<'a>(path: &Path, text: &str, limit: Count) -> Result<Form<'a>, PluginError> {
     let bundle = bundle(path, text, limit)?;
-    let parts: Vec<_> =
-        bundle.pack.iter().skip(1).filter(|part| part.file != BUILT_IN_NAME).map(|part| PathBuf::from(&part.file)).collect();
     let pack = bundle.merged().map_err(|error| wrong(path, &error))?;
     let metadata = Metadata {
         name: Some(pack.name.clone()),
@@ -148,16 +155,28 @@ fn rules<'a>(path: &Path, text: &str, limit: Count) -> Result<Form<'a>, PluginEr
     let digest = Digest::of(configure.as_bytes());
     Ok(Form {
         kind: Kind::Rules,
-        packed: false,
+        packed: Packed::No,
         engine: Cow::Borrowed(RULES_ENGINE),
         configure,
         digest,
         cases: None,
-        parts,
         bytes: text.len(),
         metadata,
         pack: OnceLock::from(Some(Arc::new(pack))),
     })
+}
+
+/// The further files that a rule pack stands on, as far as they can be read: by their changes it changes too.
+pub(super) fn parts(path: &Path, limit: Count) -> Vec<PathBuf> {
+    let mut parts = Vec::new();
+    let mut next = path.extension().is_some_and(|ending| ending == "toml").then(|| path.to_owned());
+    while let Some(file) = next.take().filter(|_| parts.len() < MOST) {
+        let text = source::read(&file, limit).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let extends = text.and_then(|text| pack::extends_of(&text)).filter(|name| name != BUILT_IN_NAME);
+        next = extends.map(|name| path.with_file_name(format!("{name}.toml")));
+        parts.extend(next.clone());
+    }
+    parts
 }
 
 fn bundle(path: &Path, text: &str, limit: Count) -> Result<Bundle, PluginError> {
@@ -196,28 +215,35 @@ fn wrong(path: &Path, error: &PackError) -> PluginError {
     let file = error.file.clone().unwrap_or_else(|| path.display().to_string());
     let place = error.line.map_or(file.clone(), |line| format!("{file}:{line}"));
     let rule = error.rule.as_ref().map(|rule| format!("rule {rule}: ")).unwrap_or_default();
-    super::refused(
-        &place,
-        format!("{rule}{}", error.what),
-        "plugins/regex/pack.schema.json describes rule packs; an editor that knows it completes them",
-    )
+    super::refused(&place, format!("{rule}{}", error.what), help(Kind::Rules))
 }
 
-/// What an engine says of the text it was configured with, at its place in that text: `line 3: …` of rules, `NAME:3: …` of scripts.
+/// What an engine says of the text it was configured with, at its place in that text: of rules `line 3: …`, or `FILE: line 3: …` where
+/// the pack extends that file; of scripts `NAME.js:3: …`.
 pub(super) fn at_its_place(kind: Kind, file: &str, error: PluginError) -> PluginError {
     let PluginError::Refused { what, .. } = &error else { return error };
     let Some(said) = what.strip_prefix("cannot be configured: declined: ") else { return error };
     let numbered = match kind {
         Kind::Component => None,
-        Kind::Rules => said.strip_prefix("line "),
-        Kind::Script => said.split_once(".js:").map(|(_, rest)| rest),
+        Kind::Rules => match said.split_once(": line ") {
+            Some((part, rest)) if !said.starts_with("line ") => Some((part, rest)),
+            _ => said.strip_prefix("line ").map(|rest| (file, rest)),
+        },
+        Kind::Script => said.split_once(".js:").map(|(_, rest)| (file, rest)),
     };
-    let place = numbered.and_then(|rest| rest.split_once(": ")).filter(|(line, _)| line.bytes().all(|byte| byte.is_ascii_digit()));
-    match place {
-        Some((line, said)) => {
-            super::refused(&format!("{file}:{line}"), said, "mend it there; `tracejury plugin check` says what else there is")
-        }
+    let placed = numbered.and_then(|(file, rest)| Some((file, rest.split_once(": ")?)));
+    match placed.filter(|(_, (line, _))| line.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some((file, (line, said))) => super::refused(&format!("{file}:{line}"), said, help(kind)),
         None => error,
+    }
+}
+
+/// Where to read on about texts of this kind.
+fn help(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Rules => "README, section Rule packs, has the format; an editor that knows pack.schema.json completes it",
+        Kind::Script => "README, section Scripts, says what a script sees and returns",
+        Kind::Component => "ask its author",
     }
 }
 
@@ -229,12 +255,11 @@ fn script<'a>(path: &Path, text: &str) -> Result<Form<'a>, PluginError> {
     let name = path.file_name().map_or_else(|| "script.js".into(), |name| name.to_string_lossy());
     Ok(Form {
         kind: Kind::Script,
-        packed: false,
+        packed: Packed::No,
         engine: Cow::Borrowed(SCRIPT_ENGINE),
         configure: format!("{text}\n//# sourceURL={name}"),
         digest: Digest::of(text.as_bytes()),
         cases: None,
-        parts: Vec::new(),
         bytes: text.len(),
         metadata: Metadata::default(),
         pack: OnceLock::new(),
@@ -260,12 +285,15 @@ fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> 
     let engine = ours.into_iter().find(|(of, engine)| *of == kind && bytes.starts_with(engine));
     Ok(Form {
         kind,
-        packed: kind != Kind::Component,
+        packed: match (kind, engine) {
+            (Kind::Component, _) => Packed::No,
+            (_, Some(_)) => Packed::OurEngine,
+            (_, None) => Packed::OtherEngine,
+        },
         engine: Cow::Borrowed(engine.map_or(bytes, |(_, engine)| engine)),
         configure,
         digest: Digest::of(bytes),
         cases: section(bytes, CASES_SECTION),
-        parts: Vec::new(),
         bytes: bytes.len(),
         metadata: metadata(bytes),
         pack: OnceLock::new(),
@@ -274,24 +302,48 @@ fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> 
 
 /// What the sections of a component say about it, fit to be shown.
 fn metadata(bytes: &[u8]) -> Metadata {
-    let text = |name: &str| section(bytes, name).map(|text| printable(&text.chars().take(METADATA_CHARS).collect::<String>()));
-    Metadata { name: None, version: text("version"), description: text("description"), licenses: text("licenses"), source: text("source") }
+    let fit = |text: String| printable(&text.chars().take(METADATA_CHARS).collect::<String>());
+    let text = |name: &str| section(bytes, name).map(fit);
+    Metadata {
+        name: name(bytes).map(fit),
+        version: text("version"),
+        description: text("description"),
+        licenses: text("licenses"),
+        source: text("source"),
+    }
+}
+
+/// The name of the component itself; of several the last one counts, since a packed plugin's stands behind its engine's.
+fn name(bytes: &[u8]) -> Option<String> {
+    let named = |section: CustomSectionReader<'_>| match section.as_known() {
+        KnownCustom::ComponentName(parts) => parts.into_iter().flatten().find_map(|part| match part {
+            ComponentName::Component { name, .. } => Some(name.to_owned()),
+            _ => None,
+        }),
+        _ => None,
+    };
+    own_sections(bytes).filter_map(named).last()
 }
 
 /// The text of a custom section of the component itself, not of one within it; the first of that name.
 fn section(bytes: &[u8], name: &str) -> Option<String> {
+    let found = own_sections(bytes).find(|section| section.name() == name)?;
+    String::from_utf8(found.data().to_vec()).ok()
+}
+
+/// The custom sections of the component itself, as far as it can be read.
+fn own_sections(bytes: &[u8]) -> impl Iterator<Item = CustomSectionReader<'_>> {
     let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.ok()? {
+    let payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    payloads.filter_map(move |payload| {
+        match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.checked_sub(1)?,
-            Payload::CustomSection(found) if depth == 0 && found.name() == name => {
-                return String::from_utf8(found.data().to_vec()).ok();
-            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(found) if depth == 0 => return Some(found),
             _ => {}
         }
-    }
-    None
+        None
+    })
 }
 
 #[cfg(test)]
@@ -309,7 +361,10 @@ mod tests {
     fn what_a_component_carries_is_its_own_not_that_of_one_within() {
         let packed = carrying(RULES_SECTION, "rules");
         let form = component(Path::new("x.wasm"), &packed).unwrap();
-        assert_eq!((form.kind, form.packed, form.configure.as_str(), form.engine.len()), (Kind::Rules, true, "rules", RULES_ENGINE.len()));
+        assert_eq!(
+            (form.kind, form.packed, form.configure.as_str(), form.engine.len()),
+            (Kind::Rules, Packed::OurEngine, "rules", RULES_ENGINE.len())
+        );
         let mut outer = wat::parse_str("(component)").unwrap();
         wasm_encoder::NestedComponentSection(&{
             let mut inner = wasm_encoder::Component::new();

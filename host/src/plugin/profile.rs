@@ -1,6 +1,6 @@
 //! What there is to know of a plugin before it has seen a trace, as `plugin list` and `plugin inspect` show it (JSON, schema 1).
 
-use super::form::{Form, Kind, Metadata};
+use super::form::{Form, Kind, Metadata, Packed};
 use super::prepare::About;
 use super::sandbox::Sandbox;
 use crate::config::{Grants, Limits};
@@ -36,8 +36,8 @@ pub struct Profile {
     pub summary: String,
     /// What kind of plugin it is.
     pub kind: Option<Kind>,
-    /// Whether it brings its engine along.
-    pub packed: bool,
+    /// Whether it brings its engine along, and which.
+    pub packed: Packed,
     /// How many rules it has, where it is a rule pack.
     pub rules: Option<usize>,
     /// Whether the settings do without it.
@@ -175,7 +175,7 @@ impl Profile {
             version: String::new(),
             summary: String::new(),
             kind: None,
-            packed: false,
+            packed: Packed::No,
             rules: None,
             disabled: false,
             metadata: Metadata::default(),

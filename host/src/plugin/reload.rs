@@ -95,12 +95,13 @@ impl Loaded {
     fn refresh(&mut self, loader: &Loader, file: &Path) -> Option<Change> {
         let seat = self.seats.iter().position(|seat| seat.file == file);
         let before = seat.and_then(|seat| self.seats.get_mut(seat));
-        if before.as_ref().is_some_and(|before| before.stamps == source::stamps_with(source::stamp(file), &before.parts)) {
+        if before.as_ref().is_some_and(|before| before.stamps == source::stamps(file, &before.parts)) {
             return None;
         }
         let candidate = loader.candidate(file.to_owned());
         let Some(before) = before else { return self.take_seat(candidate) };
         before.stamps.clone_from(&candidate.stamps);
+        before.parts.clone_from(&candidate.parts);
         let digest = candidate.plugin.as_ref().ok().map(|plugin| plugin.identity.digest);
         if digest.is_some() && before.profile.digest == digest {
             return None;
@@ -113,12 +114,12 @@ impl Loaded {
 
     /// A new version in the seat of one that is good: it must be better than nothing.
     fn replace(&mut self, candidate: Candidate) -> Option<Change> {
-        let Candidate { file, stamps, plugin } = candidate;
+        let Candidate { file, stamps, parts, plugin } = candidate;
         let other = plugin.as_ref().ok().and_then(|plugin| Some((plugin.profile.name.clone(), self.bearer(&plugin.profile.name, &file)?)));
         match (plugin, other) {
             (Err(error), _) => Some(Change::Kept(error)),
             (Ok(_), Some((name, other))) => Some(Change::Kept(super::seats::like(&file, &name, &other))),
-            (Ok(plugin), None) => self.take_seat(Candidate { file, stamps, plugin: Ok(plugin) }),
+            (Ok(plugin), None) => self.take_seat(Candidate { file, stamps, parts, plugin: Ok(plugin) }),
         }
     }
 

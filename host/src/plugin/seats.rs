@@ -37,6 +37,7 @@ pub(super) struct Seat {
 pub(super) struct Candidate {
     pub(super) file: PathBuf,
     pub(super) stamps: Vec<Option<Stamp>>,
+    pub(super) parts: Vec<PathBuf>,
     pub(super) plugin: Result<Plugin, PluginError>,
 }
 
@@ -56,7 +57,7 @@ impl Loaded {
     /// only the file of that very name gets a seat; where there is none, none of them does.
     pub(super) fn of(default: Plugin, files: Vec<Candidate>, disabled: &BTreeSet<String>) -> Self {
         let mut loaded = Self { disabled: Arc::new(disabled.clone()), ..Self::default() };
-        loaded.seat(Candidate { file: PathBuf::from(DEFAULT_FILE), stamps: Vec::new(), plugin: Ok(default) }, None);
+        loaded.seat(Candidate { file: PathBuf::from(DEFAULT_FILE), stamps: Vec::new(), parts: Vec::new(), plugin: Ok(default) }, None);
         let names: Vec<_> = files.iter().map(|c| (c.name().map(str::to_owned), c.file.clone(), c.is_eponymous())).collect();
         for (i, candidate) in files.into_iter().enumerate() {
             let mut others =
@@ -98,8 +99,7 @@ impl Loaded {
 
     /// Gives a file its seat; a refused one, where its name is borne by `other` or by whoever sits here already.
     pub(super) fn seat(&mut self, candidate: Candidate, other: Option<String>) {
-        let Candidate { file, stamps, plugin } = candidate;
-        let parts = plugin.as_ref().map(|plugin| plugin.parts.clone()).unwrap_or_default();
+        let Candidate { file, stamps, parts, plugin } = candidate;
         let name = plugin.as_ref().ok().map(|plugin| plugin.profile.name.clone());
         let other = name.as_ref().and_then(|name| other.or_else(|| self.bearer(name, &file)));
         let namesake = other.is_some();

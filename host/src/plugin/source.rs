@@ -31,14 +31,14 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
 pub(super) type Stamp = (SystemTime, u64, u64);
 
 /// The stamp of a file as it is now; none where it cannot be asked.
-pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), number(&metadata)))
 }
 
-/// The stamps of a file that was stamped before it was read, and of further ones that it is made of.
-pub(super) fn stamps_with(own: Option<Stamp>, parts: &[PathBuf]) -> Vec<Option<Stamp>> {
-    std::iter::once(own).chain(parts.iter().map(|part| stamp(part))).collect()
+/// The stamps of a file, and of further ones that it is made of.
+pub(super) fn stamps(file: &Path, parts: &[PathBuf]) -> Vec<Option<Stamp>> {
+    std::iter::once(stamp(file)).chain(parts.iter().map(|part| stamp(part))).collect()
 }
 
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use super::test::test;
 use super::trial::{Heard, Trial};
 use super::{WorkshopError, world};
 use crate::model::{Fault, Step, Trace};
-use crate::plugin::{Kind, Loader, Profile};
+use crate::plugin::{Kind, Loader, Packed, Profile};
 use std::path::Path;
 
 /// One thing that was looked at.
@@ -80,9 +80,10 @@ fn or_nothing(words: &str) -> &str {
 fn metadata(file: &Path, profile: &Profile, findings: &mut Vec<Finding>) {
     let before = findings.len();
     let mut warn = |text: String| findings.push(warning("metadata", text));
-    let said = [("version", &profile.metadata.version, &profile.version)];
+    let said = [("name", &profile.metadata.name, &profile.name), ("version", &profile.metadata.version, &profile.version)];
     for (what, section, described) in said {
-        if section.as_ref().is_some_and(|section| section != described) {
+        // What tools for WebAssembly made without our help may bear any name.
+        if section.as_ref().is_some_and(|section| section != described) && profile.metadata.version.is_some() {
             warn(format!("its file says {what} {}, `describe` says {described}", section.clone().unwrap_or_default()));
         }
     }
@@ -96,7 +97,7 @@ fn metadata(file: &Path, profile: &Profile, findings: &mut Vec<Finding>) {
         warn(format!("the file is not named after the plugin: in a folder with another {} neither would be used", profile.name));
     }
     // A script has no place for them until it is packed.
-    if profile.kind != Some(Kind::Script) || profile.packed {
+    if profile.kind != Some(Kind::Script) || profile.packed != Packed::No {
         for (what, there) in [("licence", &profile.metadata.licenses), ("source", &profile.metadata.source)] {
             if there.is_none() {
                 warn(format!("no {what} is given; whoever gets it will ask"));

@@ -3,13 +3,15 @@
 
 use super::WorkshopError;
 use super::cases::Cases;
-use crate::plugin::{Kind, Loader, Packing};
+use crate::plugin::{Kind, Loader, Packed, Packing};
 use std::path::Path;
-use wasm_encoder::{ComponentSection, CustomSection};
+use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
 
 /// What people want to know of a plugin; kept in the sections that tools for WebAssembly know.
 #[derive(Debug, Clone, Default)]
 pub struct About {
+    /// The name.
+    pub name: Option<String>,
     /// The version.
     pub version: Option<String>,
     /// What it does.
@@ -32,12 +34,13 @@ pub fn pack(
     source: Option<&str>,
 ) -> Result<Vec<u8>, WorkshopError> {
     let packing = loader.packing(file)?;
-    if packing.kind == Kind::Component || packing.packed {
+    if packing.kind == Kind::Component || packing.packed != Packed::No {
         let what = format!("{}: is one file already", file.display());
         return Err(WorkshopError::new(what, "give it to others as it is; `tracejury plugin pack` is for rule packs and scripts"));
     }
     let profile = packing.profile.clone();
     let about = About {
+        name: Some(profile.name),
         version: Some(profile.version),
         description: Some(profile.summary).filter(|summary| !summary.is_empty()),
         licenses: licence.map(str::to_owned).or(profile.metadata.licenses),
@@ -61,6 +64,12 @@ pub fn pack(
 pub(super) fn describe(bytes: &mut Vec<u8>, about: &About) -> Result<(), WorkshopError> {
     use wasm_metadata::{Description, Licenses, Source, Version};
     let wrong = |what: &str, text: &str, help: &str| WorkshopError::new(format!("{what}: {text:?} is malformed"), help);
+    if let Some(name) = &about.name {
+        // Where there is a name already, that of the engine, tools take the one that stands last.
+        let mut section = ComponentNameSection::new();
+        section.component(name);
+        section.append_to_component(bytes);
+    }
     if let Some(text) = &about.version {
         Version::new(text.clone()).append_to_component(bytes);
     }

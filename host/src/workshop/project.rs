@@ -77,6 +77,7 @@ impl Project {
         let name = string(manifest, "name").ok_or_else(|| wrong(dir, "the manifest", "name: is missing"))?;
         let linked = manifest.get(repository).and_then(|repository| repository.get("url")).and_then(Value::as_str).map(str::to_owned);
         let about = About {
+            name: Some(name.clone()),
             version: string(manifest, "version"),
             description: string(manifest, "description"),
             licenses: string(manifest, "license"),

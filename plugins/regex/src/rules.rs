@@ -94,7 +94,7 @@ impl Rules {
     /// # Errors
     /// What is wrong with the pack.
     pub fn from_settings(settings: &str) -> Result<Self, PackError> {
-        Self::new(Bundle::of_settings(settings)?.merged()?)
+        Self::new(Bundle::of_settings(settings)?.checked()?)
     }
 
     /// Compiles a pack.

@@ -85,15 +85,27 @@ impl Bundle {
         }
     }
 
-    /// The first pack with the rules of all, as far as they are in force.
+    /// The first pack with the rules of all, as far as they are in force; no pattern is read.
     ///
     /// # Errors
     /// What is wrong with one of them, with its file where it is not the first.
     pub fn merged(&self) -> Result<Pack, PackError> {
+        self.merge(|_| Ok(()))
+    }
+
+    /// As [`Bundle::merged`], with every pattern read.
+    ///
+    /// # Errors
+    /// As there, or a pattern that is none.
+    pub fn checked(&self) -> Result<Pack, PackError> {
+        self.merge(pack::check_patterns)
+    }
+
+    fn merge(&self, check: impl Fn(&Pack) -> Result<(), PackError>) -> Result<Pack, PackError> {
         let mut below: Option<Pack> = None;
         for (i, part) in self.pack.iter().enumerate().rev() {
             let in_file = |e: PackError| PackError { file: e.file.or_else(|| (i > 0).then(|| part.file.clone())), ..e };
-            let pack = pack::parse(&part.text).map_err(in_file)?;
+            let pack = pack::parse(&part.text).and_then(|pack| check(&pack).map(|()| pack)).map_err(in_file)?;
             below = Some(match (below, &pack.extends) {
                 (None, None) => pack,
                 (Some(below), Some(name)) if below.name == *name => extended(pack, below).map_err(in_file)?,

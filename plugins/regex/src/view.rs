@@ -20,7 +20,7 @@ impl Classifier {
     /// What is wrong with it.
     pub fn new(settings: &str) -> Result<Self, PackError> {
         let bundle = Bundle::of_settings(settings)?;
-        let rules = Rules::new(bundle.merged()?)?;
+        let rules = Rules::new(bundle.checked()?)?;
         rules.warm();
         Ok(Self { rules, answer: bundle.answer })
     }
