@@ -1,8 +1,9 @@
 //! The half of the flow that needs no network: trace → classifiers → merge → outcome.
 
+use crate::config::Grants;
 use crate::jury::{Hearing, Jury};
 use crate::merge::merge;
-use crate::model::{Abstention, Evidence, Expect, InputHash, Opinion, Outcome, Trace, VerdictLine};
+use crate::model::{Abstention, Classification, Evidence, Expect, InputHash, Opinion, Outcome, Trace, VerdictLine};
 use crate::redact::Redactor;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -72,9 +73,10 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
             outcome.failing_step_timestamp.clone_from(&step.timestamp);
         }
         outcome.reason = best.and_then(|v| v.reason.clone());
+        let unknown = merged.classification == Classification::unknown();
+        outcome.unclassified = unknown.then(|| Box::new(redactor.trace(trace, &Grants::new())));
         outcome.classification = Some(merged.classification);
         outcome.confidence = Some(merged.confidence);
-        outcome.unclassified = merged.ranked.is_empty().then(|| Box::new(redactor.trace(trace)));
         outcome.verdicts = merged.ranked.into_iter().map(|opinion| line(opinion, trace, &redactor)).collect();
     }
     close(outcome, asked, &redactor)
@@ -98,6 +100,11 @@ fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor) -> Outcome
 
 fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor) -> VerdictLine {
     let Opinion { classifier, verdict } = opinion;
+    let touched = verdict.evidence.iter().flat_map(|e| {
+        let text = trace.text_at(&e.location).unwrap_or_default();
+        redactor.touched(text, e.start as usize..e.end as usize)
+    });
+    let touched: Vec<_> = touched.collect();
     let evidence = verdict.evidence.into_iter().map(|e| {
         let text = trace.text_at(&e.location).unwrap_or_default();
         Evidence { text: redactor.excerpt(text, e.start as usize..e.end as usize), location: e.location, start: e.start, end: e.end }
@@ -110,8 +117,8 @@ fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor) -> VerdictLine {
         confidence: verdict.confidence,
         reason: verdict.reason,
         rule: verdict.rule,
-        explanation: verdict.explanation,
+        explanation: redactor.without_pieces(&verdict.explanation, &touched),
         evidence: evidence.collect(),
-        attributes: verdict.attributes.into_iter().collect(),
+        attributes: verdict.attributes.into_iter().map(|(name, value)| (name, redactor.without_pieces(&value, &touched))).collect(),
     }
 }

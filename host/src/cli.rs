@@ -14,6 +14,12 @@ const EXIT_CODES: &str = "Exit codes:
   3    could not run: credentials, platform unreachable, no classifier, audit log not written
   130  interrupted";
 
+const CLASSIFY_EXIT_CODES: &str = "Exit codes:
+  0    every trace was read, and those with `expect` are as expected
+  1    some trace is not as its `expect` has it
+  2    usage, settings, or an invalid file or line
+  3    could not run: no classifier";
+
 /// Finds out why Data Actions fail: runs test vectors against the debug API and lets classifiers judge the traces.
 #[derive(Debug, Parser)]
 #[command(name = "tracejury", version, about, after_help = EXIT_CODES)]
@@ -33,13 +39,13 @@ pub enum Command {
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Classify recorded traces; no network is touched.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = CLASSIFY_EXIT_CODES)]
     Classify(ClassifyArgs),
     /// Show the main job on a simulated platform; needs nothing.
     Demo(DemoArgs),
     /// Be the debug API on loopback, to try things out.
     Simulate(SimulateArgs),
-    /// Look at plugins.
+    /// Look at plugins, and write your own.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Compile one component, for this program itself: an order and a component on stdin, code on stdout.
@@ -77,10 +83,10 @@ pub struct ClassifyArgs {
 /// What `demo` takes.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// How outcomes are written.
+    /// How results are written.
     #[arg(long, value_enum, default_value = "human")]
     pub format: Format,
-    /// The folder of plugins.
+    /// The folder of plugins [default: plugins].
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
 }
@@ -277,10 +283,10 @@ pub struct Common {
     /// The settings file [default: tracejury.toml, where it exists].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The folder of plugins.
+    /// The folder of plugins [default: plugins].
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
-    /// How outcomes are written.
+    /// How results are written.
     #[arg(long, value_enum, default_value = "human")]
     pub format: Format,
 }

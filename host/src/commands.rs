@@ -136,5 +136,6 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
         let line = e.as_bytes().iter().take(e.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count() + 1;
         Failure::new(Exit::Usage, format!("{name}:{line}: is not UTF-8"), "save the file as UTF-8")
     })?;
-    Ok((name, text))
+    // Some editors put a mark in front that is no part of the text.
+    Ok((name, text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
 }

@@ -24,7 +24,7 @@ pub use profile::{Compiled, Profile};
 pub use reload::{Change, Watch};
 pub use seats::Loaded;
 
-use crate::config::{Isolation, Limits, Plugins};
+use crate::config::{Grants, Isolation, Limits, Plugins, Read};
 use crate::jury::Classifier;
 use crate::model::{Abstention, Digest, Identity, Trace, Verdict};
 use cache::{Cache, Key};
@@ -39,6 +39,7 @@ use seats::Candidate;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+pub use tracejury_regex::pack::BUILT_IN_NAME;
 pub use tracejury_regex::settings::Answer;
 
 /// Where the default classifier comes from, in place of a file's name.
@@ -173,13 +174,17 @@ impl Loader {
         let configure = form.asked(used.answer()).map_err(|error| refused(file, error.to_string(), "pack it again"))?;
         // A script's engine cannot be captured; a draft changes so often that capturing it would take longer than it is used.
         let start = match (form.kind, used) {
-            (Kind::Script, _) | (Kind::Rules, Use::Draft(_)) => Start::Configured,
+            (Kind::Script, _) | (Kind::Rules, Use::Draft(..)) => Start::Configured,
             _ => Start::Captured(configure.clone()),
         };
         let key = Key::new(&self.engine, &self.settings, Digest::of(&form.engine), &start);
         let found = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, &key));
         let compiled = if found.is_some() { Compiled::Before } else { Compiled::Now };
-        let placed = |error| form::at_its_place(form.kind, file, error);
+        let placed = |error| form::at_its_place(form, file, error);
+        if found.is_none() && start != Start::Configured && form.kind == Kind::Rules && !configure.is_empty() {
+            // What is wrong with a pack is found out in milliseconds; capturing it takes seconds.
+            self.plugin(file, form, Use::Draft(Answer::Best, Sight::AsGranted))?;
+        }
         let (component, mut about) = match found {
             Some(found) => found,
             None => self.compile(file, &key, &start, &form.engine).map_err(placed)?,
@@ -189,8 +194,8 @@ impl Loader {
             about = prepare::described(&asked, file).and_then(|described| about.told(&described, file)).map_err(placed)?;
         }
         let name = about.name.as_str();
-        let limits = used.limits(self.settings.limits(name));
-        let grants = self.settings.grants.get(name).cloned().unwrap_or_default();
+        let limits = used.limits(form.kind, self.settings.limits(name));
+        let grants = used.grants(self.settings.grants.get(name).cloned().unwrap_or_default(), &about.reads);
         let priority = self.settings.priority.get(name).copied().unwrap_or(100);
         let configure = about.no_snapshot.is_some().then_some(configure);
         let sandbox = Sandbox::new(&component, configure, name, limits)
@@ -236,36 +241,52 @@ impl Loader {
 }
 
 /// What a plugin is loaded for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     /// To hear traces.
     Run,
-    /// To be tried by its author, and to say this much.
-    Draft(Answer),
+    /// To be tried by its author: to say this much, and to see that much.
+    Draft(Answer, Sight),
+}
+
+/// What a plugin on trial sees of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// What the settings grant it, as in a run.
+    AsGranted,
+    /// What it asks for: its own examples and cases are there to be seen.
+    AsAsked,
 }
 
 impl Use {
     fn answer(self) -> Answer {
         match self {
             Self::Run => Answer::Best,
-            Self::Draft(answer) => answer,
+            Self::Draft(answer, _) => answer,
         }
     }
 
-    /// What may be used up. An author waits for many answers on purpose, and every rule's answer is longer than one.
-    fn limits(self, limits: Limits) -> Limits {
+    /// What may be used up. An author waits for many answers on purpose, and what is told of every rule is longer than one verdict.
+    fn limits(self, kind: Kind, limits: Limits) -> Limits {
+        let Self::Draft(answer, _) = self else { return limits };
+        let limits = Limits { isolation: Isolation::Warm, without_snapshot: Isolation::Warm, ..limits };
+        if kind != Kind::Rules || answer == Answer::Best {
+            return limits;
+        }
+        Limits {
+            verdicts: usize::MAX,
+            text_bytes: limits.text_bytes.max(EVERY_RULE_BYTES >> 10),
+            answer_bytes: limits.answer_bytes.max(EVERY_RULE_BYTES),
+            deadline: limits.deadline.saturating_mul(10),
+            ..limits
+        }
+    }
+
+    fn grants(self, granted: Grants, asked: &[String]) -> Grants {
+        let all = [Read::Input, Read::Output, Read::Timestamp];
         match self {
-            Self::Run => limits,
-            Self::Draft(Answer::Best) => Limits { isolation: Isolation::Warm, without_snapshot: Isolation::Warm, ..limits },
-            Self::Draft(Answer::EveryRule) => Limits {
-                isolation: Isolation::Warm,
-                without_snapshot: Isolation::Warm,
-                verdicts: usize::MAX,
-                text_bytes: limits.text_bytes.max(EVERY_RULE_BYTES >> 10),
-                answer_bytes: limits.answer_bytes.max(EVERY_RULE_BYTES),
-                deadline: limits.deadline.saturating_mul(10),
-                ..limits
-            },
+            Self::Draft(_, Sight::AsAsked) => all.into_iter().filter(|read| asked.iter().any(|asked| asked == read.as_str())).collect(),
+            _ => granted,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What may leave the machine: values of the input are masked wherever they occur in a text. Pure: no I/O.
 
+use crate::config::{Grants, Read};
 use crate::model::{Fault, Outcome, SessionId, Step, Trace};
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::{Map, Value};
 use std::ops::Range;
+use tracejury_regex::normal::Normalise;
 
 /// What stands in place of an input value.
 pub const MASK: &str = "[masked]";
@@ -11,6 +13,8 @@ pub const MASK: &str = "[masked]";
 /// Texts shorter than this are masked only where they stand alone: an input of `DE` must not eat the midst of a word. In ids
 /// they are not looked for: `1` is in every other one.
 const SHORT: usize = 3;
+/// How many characters of a value make a piece that must not be shown.
+const PIECE: usize = 4;
 /// How much of an evidence's text is shown, in characters.
 const EXCERPT_CHARS: usize = 200;
 /// How much of a problem's text is shown, in characters.
@@ -74,6 +78,10 @@ impl Redactor {
             masked += count;
             *text = clean;
         }
+        for verdict in &mut outcome.verdicts {
+            let attributes = std::mem::take(&mut verdict.attributes).into_iter();
+            verdict.attributes = attributes.map(|(name, value)| (if self.finds(&name) { MASK.to_owned() } else { name }, value)).collect();
+        }
         outcome.masked = masked;
         if let Some(problem) = &mut outcome.problem {
             problem.text = problem.text.chars().take(PROBLEM_CHARS).collect();
@@ -107,19 +115,52 @@ impl Redactor {
         masked(text, part, &self.hits(text)).chars().take(EXCERPT_CHARS).collect()
     }
 
-    /// The trace as it may be kept: masked, and without inputs, outputs and timestamps.
+    /// The trace as it may be kept: masked, and of inputs, outputs and timestamps with no more than this.
     #[must_use]
-    pub fn trace(&self, trace: &Trace) -> Trace {
+    pub fn trace(&self, trace: &Trace, kept: &Grants) -> Trace {
         let mask = |text: &String| self.mask(text).0;
         let fault = |f: &Fault| Fault { message: mask(&f.message), stack: f.stack.as_ref().map(mask), code: f.code.as_ref().map(mask) };
         let step = |step: &Step| Step {
             id: mask(&step.id),
             name: step.name.as_ref().map(mask),
             error: step.error.as_ref().map(fault),
-            ..Step::default()
+            input: step.input.as_ref().filter(|_| kept.contains(&Read::Input)).map(mask),
+            output: step.output.as_ref().filter(|_| kept.contains(&Read::Output)).map(mask),
+            timestamp: step.timestamp.as_ref().filter(|_| kept.contains(&Read::Timestamp)).map(mask),
         };
         let session = if self.in_id(trace.session.as_str()) { SessionId::made_up() } else { trace.session.clone() };
         Trace { session, error: trace.error.as_ref().map(fault), steps: trace.steps.iter().map(step).collect(), ..trace.clone() }
+    }
+
+    /// Input values that a part of a text touches, as they stand there.
+    #[must_use]
+    pub fn touched(&self, text: &str, part: Range<usize>) -> Vec<String> {
+        let reaches = |hit: &Range<usize>| hit.start < part.end && part.start < hit.end;
+        self.hits(text).into_iter().filter(reaches).filter_map(|hit| text.get(hit).map(str::to_owned)).collect()
+    }
+
+    /// The text with every piece of these values masked, also where it is written in other letters: what a classifier says may be
+    /// made of a part of what it saw, and of a plainer form of it.
+    #[must_use]
+    pub fn without_pieces(&self, text: &str, values: &[String]) -> String {
+        let (mut text, _) = self.mask(text);
+        for value in values.iter().map(|value| Normalise::ALL.apply(value).text.into_owned()) {
+            let plain = Normalise::ALL.apply(&text);
+            let places: Vec<usize> = plain.text.char_indices().map(|(at, _)| at).chain([plain.text.len()]).collect();
+            let mut hits: Vec<Range<usize>> = Vec::new();
+            for window in places.windows(PIECE + 1) {
+                let (Some(start), Some(end)) = (window.first(), window.last()) else { continue };
+                if plain.text.get(*start..*end).is_some_and(|piece| value.contains(piece)) {
+                    let (start, end) = plain.origin(*start, *end);
+                    match hits.last_mut().filter(|last| start <= last.end) {
+                        Some(last) => last.end = end,
+                        None => hits.push(start..end),
+                    }
+                }
+            }
+            text = masked(&text, 0..text.len(), &hits);
+        }
+        text
     }
 
     /// Whether an input value occurs in `text`.

@@ -13,9 +13,9 @@ use std::io::Write as _;
 /// How outcomes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A table and a summary.
+    /// For people.
     Human,
-    /// One outcome a line, as it is done; the summary goes to stderr.
+    /// JSON, one result a line, as it is done; words for people go to stderr.
     Json,
 }
 

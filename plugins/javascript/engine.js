@@ -48,7 +48,8 @@ function place(error) {
   if (!(error instanceof Error)) return `${script.file}: threw ${show(error)}`;
   const frame = /<input>:(\d+)/.exec(error.stack ?? "");
   const line = frame ? `:${Math.max(1, frame[1] - LINES_BEFORE)}` : "";
-  return `${script.file}${line}: ${error.name}: ${error.message}`;
+  const hint = /keyword: (export|import)/.test(error.message) ? "; a script is no module: write exports.classify = (trace) => …" : "";
+  return `${script.file}${line}: ${error.name}: ${error.message}${hint}`;
 }
 
 function description() {
@@ -133,8 +134,9 @@ class Trace {
     for (const { location, text } of this.texts) {
       const match = pattern instanceof RegExp ? new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")).exec(text) : plain(text, pattern);
       if (match) {
-        const start = bytes(text.slice(0, match.index));
-        return { location, start, end: start + bytes(match[0]), text: match[0], groups: match.groups ?? {} };
+        const [from, to] = whole(text, match.index, match.index + match[0].length);
+        const start = bytes(text.slice(0, from));
+        return { location, start, end: start + bytes(text.slice(from, to)), text: match[0], groups: match.groups ?? {} };
       }
     }
     return null;
@@ -144,6 +146,12 @@ class Trace {
 function plain(text, wanted) {
   const index = text.indexOf(String(wanted));
   return index < 0 ? null : { index, 0: String(wanted) };
+}
+
+/** A stretch widened to whole characters: a pattern without the flag `u` may match half of one. */
+function whole(text, start, end) {
+  const low = (index) => /[\udc00-\udfff]/.test(text[index] ?? "") && /[\ud800-\udbff]/.test(text[index - 1] ?? "");
+  return [low(start) ? start - 1 : start, low(end) ? end + 1 : end];
 }
 
 /** How many bytes a text takes in UTF-8, which is what evidence counts in. */

@@ -15,6 +15,7 @@ mod guests;
 mod hostile;
 mod hostile_files;
 mod merge;
+mod packing;
 mod packs;
 mod plugins;
 mod poll;

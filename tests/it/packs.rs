@@ -50,6 +50,27 @@ fn what_a_rule_captures_is_masked_like_any_text() {
 }
 
 #[test]
+fn a_part_or_a_plainer_form_of_an_input_is_masked_too() {
+    let bench = Bench::new();
+    let more = "normalise = ['case', 'quotes']\n[rule.attributes]\nwho = '{who}'\nnum = '{num}'\n";
+    let text = rule("who", "cust-(?<num>[0-9]+) (?<who>\\S+) and (?<nick>.+) here", more).replacen(
+        "explain = 'ours'",
+        "explain = 'it was {num} {who} {nick}, we think'",
+        1,
+    );
+    bench.file("plugins/team.toml", format!("{HEAD}{text}"));
+    let mut line: Value = serde_json::from_str(&recorded("s", &failed("no CUST-998877 MÜLLER and O\u{2019}Brien Lee here"))).unwrap();
+    line["inputParameters"] = json!({"customerId": "CUST-998877", "name": "MÜLLER", "nick": "O\u{2019}Brien Lee"});
+    let done = bench.piped(&["classify", "--format", "json"], &line.to_string());
+    let verdict = done.outcome()["verdicts"][0].clone();
+    assert_eq!(verdict["rule"], "who", "{done:?}");
+    for secret in ["998877", "müller", "o'brien", "brien"] {
+        assert!(!done.stdout.to_lowercase().contains(secret), "{secret}: {}", done.stdout);
+    }
+    assert!(verdict["explanation"].as_str().unwrap().ends_with(", we think"), "{verdict}");
+}
+
+#[test]
 fn a_text_is_normalised_where_a_rule_wants_it_and_found_where_it_stood() {
     let bench = Bench::new();
     bench.file(

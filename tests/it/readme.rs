@@ -72,7 +72,6 @@ fn of_a_refund(bench: &Bench) -> Value {
 #[test]
 fn the_first_classifier_is_made_and_has_a_vote() {
     let bench = Bench::new();
-    bench.file("plugins/.keep", "");
     for command in commands().iter().filter(|command| command.contains("refund-faults")) {
         let words: Vec<_> = command.split(' ').skip(1).collect();
         let done = bench.tracejury(&words);

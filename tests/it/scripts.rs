@@ -56,7 +56,19 @@ fn an_error_carries_the_scripts_file_and_line() {
     assert!(syntax.contains("warning: plugins/team.js:3: SyntaxError: unexpected token in expression: ';'; it abstains"), "{syntax}");
     let load = said("const f = () => {\n  throw new TypeError('boo');\n};\nf();\n");
     assert!(load.contains("warning: plugins/team.js:2: TypeError: boo; it abstains"), "{load}");
-    assert!(said("const x = 1;\n").contains("exports.classify is not a function"));
+    let nothing = said("const x = 1;\n");
+    assert!(
+        nothing
+            .contains("warning: plugins/team.js: Error: exports.classify is not a function; it abstains\n  help: README, section Scripts"),
+        "{nothing}"
+    );
+    let module = said("export function classify(trace) {}\n");
+    assert!(
+        module.contains(
+            "plugins/team.js:1: SyntaxError: unsupported keyword: export; a script is no module: write exports.classify = (trace) => …"
+        ),
+        "{module}"
+    );
     assert!(said("").contains("plugins/team.js: is empty"));
     assert!(said("exports.describe = () => ({ name: 7 });\nexports.classify = () => null;").contains("describe.name: is 7, not a string"));
     assert_eq!(
@@ -84,6 +96,32 @@ fn an_answer_that_is_no_verdict_is_told_field_by_field() {
         "invalid answer: confidence: 7 is not a number from 0 to 1"
     );
     assert_eq!(why("exports.classify = async () => null;"), "declined: team.js: classify is async; nothing can be waited for here");
+}
+
+#[test]
+fn an_attribute_has_a_name_and_an_input_is_none() {
+    let odd = why("exports.classify = () => ({ classification: 'X', confidence: 1, attributes: { 'a b': 1 } });");
+    assert_eq!(odd, "invalid answer: attributes: \"a b\" is no name of 1 to 64 letters, digits, _ . : -");
+    let bench = Bench::new();
+    bench.file(
+        "plugins/team.js",
+        "exports.classify = (trace) => ({ classification: 'X', confidence: 1, attributes: { [trace.find(/CUST-\\d+/).text]: 1 } });",
+    );
+    let mut line: Value = serde_json::from_str(&recorded("s", &failed("no CUST-998877"))).unwrap();
+    line["inputParameters"] = json!({"customerId": "CUST-998877"});
+    let done = bench.piped(&["classify", "--format", "json"], &line.to_string());
+    assert!(done.outcome()["verdicts"][0]["attributes"]["[masked]"] == "1" && !done.stdout.contains("998877"), "{done:?}");
+}
+
+#[test]
+fn half_a_character_is_no_place_where_evidence_ends() {
+    let bench = Bench::new();
+    bench.file(
+        "plugins/team.js",
+        "exports.classify = (trace) => ({ classification: 'X', confidence: 1, evidence: trace.find(/[^a-z ]/) });",
+    );
+    let outcome = bench.piped(&["classify", "--format", "json"], &recorded("s", &failed("boom \u{1f600} happened"))).outcome();
+    assert_eq!(outcome["verdicts"][0]["evidence"][0]["text"], "\u{1f600}", "{outcome}");
 }
 
 #[test]

@@ -21,11 +21,11 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("audit", LEAVES),
     ("report", LEAVES),
     // the flow
-    ("classify", &["model", "jury", "merge", "redact"]),
+    ("classify", &["model", "config", "jury", "merge", "redact"]),
     ("run", &["model", "classify", "debug_api", "jury", "outbox", "audit"]),
     // faces
     ("simulator", LEAVES),
-    ("workshop", &["model", "plugin", "jury", "debug_api", "redact"]),
+    ("workshop", &["model", "config", "plugin", "jury", "debug_api", "redact"]),
     ("commands", &["*"]),
     ("cli", &["report", "workshop"]),
     ("exit", &["*"]),

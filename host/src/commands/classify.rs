@@ -27,7 +27,8 @@ pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
     let format = args.common.format;
     let jury = Arc::clone(&court.jury);
-    let collector = Collector::new(&settings.plugins.unclassified);
+    // What is read must not grow by being read.
+    let collector = Collector::new(&settings.plugins.unclassified).filter(|own| !files.iter().any(|file| own.is(file)));
     let work = tokio::task::spawn_blocking(move || classify(&jury, files, format, collector.as_ref()));
     work.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("classifying broke off: {e}"), "please report this"))?
 }

@@ -10,8 +10,12 @@ use crate::model::{Outcome, Trace, printable};
 use crate::report::{self, Format};
 use crate::workshop;
 use serde_json::json;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+/// How large the file of collected traces may grow.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// Where the traces of sessions that nobody could classify are kept, one a line.
 pub(super) struct Collector(PathBuf);
@@ -22,11 +26,19 @@ impl Collector {
         (!file.as_os_str().is_empty()).then(|| Self(file.to_owned()))
     }
 
+    /// Whether it keeps traces in this very file.
+    pub(super) fn is(&self, file: &Path) -> bool {
+        file.canonicalize().is_ok_and(|file| self.0.canonicalize().is_ok_and(|own| own == file))
+    }
+
     /// Keeps what some outcomes have for it. A failure to write is told and costs nothing else.
     pub(super) fn collect<'a>(&self, outcomes: impl IntoIterator<Item = &'a mut Outcome>) {
         let lines = outcomes.into_iter().filter_map(|outcome| {
             let trace = outcome.unclassified.take()?;
-            Some(record(&outcome.vector, &trace) + "\n")
+            // A session whose id had to be replaced must not go by it as its name.
+            let kept = Some(&trace.session) == outcome.session_id.as_ref();
+            let name = if kept { outcome.vector.as_str() } else { trace.session.as_str() };
+            Some(record(name, &trace) + "\n")
         });
         let lines: String = lines.collect();
         if lines.is_empty() {
@@ -44,7 +56,14 @@ fn append(path: &Path, lines: &str) -> std::io::Result<()> {
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(lines.as_bytes())
+    let mut file = options.open(path)?;
+    if file.metadata()?.len() > MOST_BYTES {
+        return Err(std::io::Error::other(format!(
+            "is larger than {} MiB; look at it with `tracejury plugin unclassified`, then remove it",
+            MOST_BYTES >> 20
+        )));
+    }
+    file.write_all(lines.as_bytes())
 }
 
 pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
@@ -60,12 +79,17 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
     let court = court(&settings.plugins).await?;
     let mut cases = Vec::new();
     let mut successes = Vec::new();
+    let mut seen = HashSet::new();
     for file in &files {
         let (place, text) = read(file)?;
         for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let recorded = parse_recorded(line).map_err(|what| {
                 Failure::new(Exit::Usage, format!("{place}:{}: {what}", i + 1), "README, section Recorded traces, has the format")
             })?;
+            // A session that was looked at twice is one session.
+            if !seen.insert(recorded.trace.session.clone()) {
+                continue;
+            }
             match recorded.trace.status.is_failed() {
                 true => cases.push((recorded.trace, recorded.input)),
                 false => successes.push(recorded.trace),
@@ -81,8 +105,9 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
     let outcomes = judge_here(&court.jury, judged.collect());
     let left: Vec<Trace> = outcomes.into_iter().filter_map(|outcome| outcome.unclassified.map(|trace| *trace)).collect();
     let groups = workshop::groups(&left);
+    let mut taken = BTreeSet::new();
     for group in &groups {
-        show(args.common.format, group, &successes);
+        show(args.common.format, group, &successes, &mut taken);
     }
     let last = match groups.len() {
         0 => format!("{total} failed sessions, all of them classified"),
@@ -95,9 +120,9 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
-fn show(format: Format, group: &workshop::Group, successes: &[Trace]) {
-    let proposal = workshop::proposal(group);
-    let matched = proposal.as_ref().map_or(0, |rule| workshop::matched(rule, successes));
+fn show(format: Format, group: &workshop::Group, successes: &[Trace], taken: &mut BTreeSet<String>) {
+    let proposal = workshop::proposal(group, taken);
+    let matched = proposal.as_ref().map_or(Some(0), |rule| workshop::matched(rule, successes));
     match format {
         Format::Json => {
             let line = json!({"shape": group.shape, "count": group.count, "examples": group.examples, "rule": proposal, "matchedSuccesses": matched});
@@ -106,8 +131,10 @@ fn show(format: Format, group: &workshop::Group, successes: &[Trace]) {
         Format::Human => {
             let none = || format!("# {} of {}: too little text for a rule\n", group.count, group.shape);
             let mut text = proposal.unwrap_or_else(none);
-            if matched > 0 {
-                text = format!("# matches {matched} executions that went well: too wide as it is\n{text}");
+            match matched {
+                Some(0) => {}
+                Some(count) => text = format!("# matches {count} executions that went well: too wide as it is\n{text}"),
+                None => text = format!("# could not be tried on executions that went well\n{text}"),
             }
             text.lines().for_each(|line| report::to_stdout(&printable(line)));
             report::to_stdout("");

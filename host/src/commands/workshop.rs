@@ -5,7 +5,8 @@ use crate::cli::{BenchArgs, BuildArgs, CheckArgs, ExplainArgs, NewArgs, PackArgs
 use crate::debug_api::parse_recorded;
 use crate::exit::{Exit, Failure};
 use crate::model::{Trace, printable};
-use crate::plugin::Loader;
+use crate::plugin::{Loader, Sight};
+use crate::redact::Redactor;
 use crate::report::{self, Format};
 use crate::workshop::{self, Cases, Every, Mark, Tests, Trial};
 use notify_debouncer_mini::new_debouncer;
@@ -50,16 +51,40 @@ fn pack(args: PackArgs) -> Result<Exit, Failure> {
     let output = args.output.unwrap_or_else(|| args.file.with_extension("wasm"));
     let cases = args.cases.or_else(|| workshop::beside(&args.file));
     let bytes = workshop::pack(&loader, &args.file, cases.as_deref(), args.license.as_deref(), args.source.as_deref())?;
-    std::fs::write(&output, &bytes)
-        .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", output.display()), "choose another file with --output"))?;
+    write(&output, &bytes, &args.file, "choose another file with --output")?;
     report::to_stdout(&output.display().to_string());
     let with = cases.map_or("without cases".to_owned(), |cases| format!("with the cases of {}", cases.display()));
     report::to_stderr(&format!("{} KiB, {with}; it needs no other file", bytes.len() >> 10));
     Ok(Exit::AsExpected)
 }
 
-fn check(args: CheckArgs) -> Result<Exit, Failure> {
+/// Writes what was made, but not over what it was made of; folders on the way are made too.
+fn write(path: &Path, bytes: &[u8], source: &Path, help: &str) -> Result<(), Failure> {
+    let same = path.canonicalize().is_ok_and(|path| source.canonicalize().is_ok_and(|source| source == path));
+    if same {
+        return Err(Failure::new(Exit::Usage, format!("{}: is the plugin itself; nothing was written", path.display()), help));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let made = folder.map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, bytes));
+    made.map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", path.display()), help))
+}
+
+/// The plugin that is meant: a file, or one of the folder by its name.
+fn located(loader: &Loader, plugin: &Path) -> Result<PathBuf, Failure> {
+    if plugin.exists() || plugin.extension().is_some() {
+        return Ok(plugin.to_owned());
+    }
+    let loaded = loader.all()?;
+    let named = plugins::find(&loaded, &plugin.to_string_lossy()).map(|profile| PathBuf::from(&profile.file));
+    named.ok_or_else(|| {
+        let what = format!("{}: no plugin has this name, and no file", plugin.display());
+        Failure::new(Exit::Usage, what, "`tracejury plugin list` shows what is there")
+    })
+}
+
+fn check(mut args: CheckArgs) -> Result<Exit, Failure> {
     let loader = loader(&settings(&args.common)?.plugins)?;
+    args.file = located(&loader, &args.file)?;
     let cases = args.cases.or_else(|| workshop::beside(&args.file)).map(|path| Cases::read(&path)).transpose()?;
     let findings = workshop::check(&loader, &args.file, cases.as_ref())?;
     match args.common.format {
@@ -91,22 +116,22 @@ fn warnings(count: usize) -> String {
     }
 }
 
-fn test(args: TestArgs) -> Result<Exit, Failure> {
+fn test(mut args: TestArgs) -> Result<Exit, Failure> {
     let loader = loader(&settings(&args.common)?.plugins)?;
+    args.file = located(&loader, &args.file)?;
     if args.watch {
         return watch(&loader, &args);
     }
-    let trial = Trial::of(&loader, &args.file)?;
+    let trial = Trial::of(&loader, &args.file, Sight::AsAsked)?;
     let cases = cases(&args, &trial)?;
     if args.update {
         let updated = cases.iter().map(|cases| workshop::update(&trial, cases)).sum::<Result<usize, _>>()?;
-        report::to_stdout(&format!("{updated} cases written"));
+        report::to_stdout(&format!("{updated} cases written; `tracejury plugin test` says what still fails"));
         return Ok(Exit::AsExpected);
     }
     let tests = workshop::test(&trial, &cases);
     if let Some(path) = &args.junit {
-        std::fs::write(path, workshop::junit(&trial, &tests))
-            .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", path.display()), "choose another file with --junit"))?;
+        write(path, workshop::junit(&trial, &tests).as_bytes(), &args.file, "choose another file with --junit")?;
     }
     show(&args, &trial, &tests);
     Ok(if tests.failed().next().is_some() { Exit::Unexpected } else { Exit::AsExpected })
@@ -151,7 +176,8 @@ fn show(args: &TestArgs, trial: &Trial, tests: &Tests) {
 
 /// What the tests know of each rule; in the end the rules that none of them matched.
 fn coverage(trial: &Trial, tests: &Tests) -> String {
-    let counts = workshop::coverage(trial, tests);
+    // Of rules that are taken over only those are of interest that get in between.
+    let counts: Vec<_> = workshop::coverage(trial, tests).into_iter().filter(|count| count.from.is_none() || count.matched > 0).collect();
     if counts.is_empty() {
         return "coverage: it has no rules that could be counted".to_owned();
     }
@@ -188,7 +214,7 @@ fn watch(loader: &Loader, args: &TestArgs) -> Result<Exit, Failure> {
     loop {
         // Before anything is read: what is saved meanwhile is seen as a change.
         let seen = stamps(&folders);
-        let tested = Trial::of(loader, &args.file).map_err(Failure::from).and_then(|trial| {
+        let tested = Trial::of(loader, &args.file, Sight::AsAsked).map_err(Failure::from).and_then(|trial| {
             let cases = cases(args, &trial)?;
             show(args, &trial, &workshop::test(&trial, &cases));
             Ok(())
@@ -221,18 +247,18 @@ fn stamps(folders: &BTreeSet<PathBuf>) -> Vec<(PathBuf, Option<std::time::System
 fn explain(args: ExplainArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?.plugins;
     let loader = loader(&settings)?;
-    let path = PathBuf::from(&args.plugin);
-    let trial = match path.is_file() {
-        true => Trial::of(&loader, &path)?,
-        false => named(&loader, &args.plugin)?,
-    };
+    let trial = Trial::of(&loader, &located(&loader, Path::new(&args.plugin))?, Sight::AsGranted)?;
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces.clone() };
     let every = if args.every_rule { Every::Rule } else { Every::RuleThatFound };
-    for (i, (name, trace)) in traces(&files)?.iter().enumerate() {
-        let (answer, rows) = workshop::explain(&trial, trace, every);
+    for (i, (name, trace, redactor)) in traces(&files)?.iter().enumerate() {
+        let (answer, rows) = workshop::explain(&trial, trace, every, redactor);
         if args.common.format == Format::Json {
             let keys = ["rule", "state", "confidence", "says", "matched", "needs"];
-            let rows: Vec<_> = rows.iter().map(|row| keys.iter().zip(row).collect::<std::collections::BTreeMap<_, _>>()).collect();
+            let value = |(key, cell): (&&str, &String)| {
+                let number = cell.parse::<f64>().ok().filter(|_| *key == "confidence").map(|number| json!(number));
+                ((*key).to_owned(), number.unwrap_or_else(|| json!(cell)))
+            };
+            let rows: Vec<serde_json::Map<_, _>> = rows.iter().map(|row| keys.iter().zip(row).map(value).collect()).collect();
             report::to_stdout(&json!({"trace": name, "answer": answer, "rules": rows}).to_string());
             continue;
         }
@@ -241,6 +267,9 @@ fn explain(args: ExplainArgs) -> Result<Exit, Failure> {
         }
         report::to_stdout(&printable(&format!("{name}: {answer}")));
         if rows.is_empty() {
+            if trial.pack().is_some() {
+                report::to_stdout(" no pattern matched anything; --every-rule shows what each rule would need");
+            }
             continue;
         }
         let rows = rows.into_iter().map(|row| row.iter().map(|cell| printable(cell)).collect());
@@ -249,18 +278,8 @@ fn explain(args: ExplainArgs) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
-/// A plugin of the folder by its name, or the default classifier.
-fn named(loader: &Loader, name: &str) -> Result<Trial, Failure> {
-    let loaded = loader.all()?;
-    let Some(profile) = plugins::find(&loaded, name) else {
-        let what = format!("{name}: no plugin has this name, and no file");
-        return Err(Failure::new(Exit::Usage, what, "`tracejury plugin list` shows what is there"));
-    };
-    Ok(Trial::of(loader, Path::new(&profile.file))?)
-}
-
-/// All traces of the files, each with its name.
-fn traces(files: &[PathBuf]) -> Result<Vec<(String, Trace)>, Failure> {
+/// All traces of the files, each with its name and with what masks its input.
+fn traces(files: &[PathBuf]) -> Result<Vec<(String, Trace, Redactor)>, Failure> {
     let mut traces = Vec::new();
     for file in files {
         let (place, text) = super::read(file)?;
@@ -269,14 +288,15 @@ fn traces(files: &[PathBuf]) -> Result<Vec<(String, Trace)>, Failure> {
                 Failure::new(Exit::Usage, format!("{place}:{}: {what}", i + 1), "README, section Recorded traces, has the format")
             })?;
             let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
-            traces.push((name, recorded.trace));
+            traces.push((name, recorded.trace, Redactor::new(&recorded.input.unwrap_or_default())));
         }
     }
     Ok(traces)
 }
 
-fn bench(args: BenchArgs) -> Result<Exit, Failure> {
+fn bench(mut args: BenchArgs) -> Result<Exit, Failure> {
     let loader = loader(&settings(&args.common)?.plugins)?;
+    args.file = located(&loader, &args.file)?;
     let cases = args.cases.or_else(|| workshop::beside(&args.file)).map(|path| Cases::read(&path)).transpose()?;
     let busy = report::Busy::new();
     busy.start("measuring");

@@ -40,7 +40,8 @@ impl Key {
         settings.max_file_mib.get().hash(&mut hasher);
         let short = |digest: Digest| digest.hex().chars().take(16).collect::<String>();
         let started = match start {
-            Start::Captured(configure) => short(Digest::of(configure.as_bytes())),
+            // Whole: the text may be somebody's who looks for two of one digest.
+            Start::Captured(configure) => Digest::of(configure.as_bytes()).hex(),
             Start::Configured => "configured".to_owned(),
         };
         Self(format!("{}-{}-{}.cwasm", wasm.hex(), started, short(Digest::of(&hasher.0))))

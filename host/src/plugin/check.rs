@@ -52,10 +52,13 @@ fn verdict(said: wit::Verdict, trace: &Trace, limits: &Limits, grants: &Grants) 
     if said.attributes.len() > ATTRIBUTES {
         return Err(format!("{} attributes, more than {ATTRIBUTES}", said.attributes.len()));
     }
-    let attributes = said.attributes.into_iter().map(|(name, value)| match (name.len(), value.len()) {
-        (1..=NAME_BYTES, value_bytes) if value_bytes <= limits.text_bytes => Ok((printable(&name), printable(&value))),
-        (1..=NAME_BYTES, long) => Err(format!("an attribute of {long} bytes, more than {}", limits.text_bytes)),
-        (bytes, _) => Err(format!("attributes: a name of {bytes} bytes, not of 1 to {NAME_BYTES}")),
+    let attributes = said.attributes.into_iter().map(|(name, value)| match value.len() {
+        _ if !attribute_name(&name) => Err(format!(
+            "attributes: {:?} is no name of 1 to {NAME_BYTES} letters, digits, _ . : -",
+            name.chars().take(40).collect::<String>()
+        )),
+        long if long > limits.text_bytes => Err(format!("an attribute of {long} bytes, more than {}", limits.text_bytes)),
+        _ => Ok((name, printable(&value))),
     });
     Ok(Verdict {
         attributes: attributes.collect::<Result<_, _>>()?,
@@ -80,6 +83,11 @@ fn excerpt(said: wit::Evidence, trace: &Trace, grants: &Grants) -> Result<Excerp
         return Err(format!("evidence: {}[{}..{}] does not exist", printable(&location), said.start, said.end));
     }
     Ok(Excerpt { location: said.location, start: said.start, end: said.end })
+}
+
+fn attribute_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+    name.len() <= NAME_BYTES && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(plain)
 }
 
 fn kebab(text: &str) -> bool {
@@ -116,7 +124,7 @@ mod tests {
             failing_step: Some(0),
             explanation: "why\u{1b}[31m\n".into(),
             evidence,
-            attributes: vec![("who\n".into(), "ann\u{7}".into())],
+            attributes: vec![("who".into(), "ann\u{7}".into())],
         }
     }
 
@@ -145,7 +153,7 @@ mod tests {
         let verdict = checked(vec![said()]).unwrap().remove(0);
         assert_eq!((verdict.evidence[0].start, verdict.evidence[0].end), (7, 19));
         assert_eq!(verdict.explanation, "why [31m ");
-        assert_eq!(verdict.attributes, [("who ".to_owned(), "ann ".to_owned())]);
+        assert_eq!(verdict.attributes, [("who".to_owned(), "ann ".to_owned())]);
     }
 
     #[test]
@@ -163,7 +171,7 @@ mod tests {
         assert_eq!(wrong(|v| v.evidence[0].start = 3), "invalid answer: evidence: steps[0].error.message[3..19] does not exist");
         assert_eq!(
             wrong(|v| v.attributes = vec![(String::new(), String::new())]),
-            "invalid answer: attributes: a name of 0 bytes, not of 1 to 64"
+            "invalid answer: attributes: \"\" is no name of 1 to 64 letters, digits, _ . : -"
         );
         assert_eq!(wrong(|v| v.attributes[0].1 = "x".repeat(101)), "invalid answer: an attribute of 101 bytes, more than 100");
         assert_eq!(wrong(|v| v.attributes = vec![("n".into(), "v".into()); 33]), "invalid answer: 33 attributes, more than 32");

@@ -2,7 +2,7 @@
 //! readable. It knows files and answers, not how they are shown.
 
 use super::form::{Form, Kind, Packed, RULES_SECTION, SCRIPT_SECTION};
-use super::{DEFAULT_FILE, Loader, Plugin, PluginError, Profile, Use, source};
+use super::{DEFAULT_FILE, Loader, Plugin, PluginError, Profile, Sight, Use, source};
 use crate::jury::Classifier as _;
 use crate::model::{Abstention, Trace, Verdict};
 use std::path::Path;
@@ -27,13 +27,13 @@ impl Loader {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn draft(&self, path: &Path, answer: Answer) -> Result<Draft, PluginError> {
+    pub fn draft(&self, path: &Path, answer: Answer, sight: Sight) -> Result<Draft, PluginError> {
         if path == Path::new(DEFAULT_FILE) {
-            return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Draft(answer));
+            return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Draft(answer, sight));
         }
         let bytes = source::read(path, self.settings.max_file_mib)?;
         let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
-        self.loaded(&path.display().to_string(), &form, Use::Draft(answer))
+        self.loaded(&path.display().to_string(), &form, Use::Draft(answer, sight))
     }
 }
 
@@ -61,10 +61,18 @@ impl Loader {
     pub fn packing(&self, path: &Path) -> Result<Packing, PluginError> {
         let bytes = source::read(path, self.settings.max_file_mib)?;
         let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
-        let plugin = self.plugin(&path.display().to_string(), &form, Use::Draft(Answer::Best))?;
+        let plugin = self.plugin(&path.display().to_string(), &form, Use::Draft(Answer::Best, Sight::AsGranted))?;
         let section = if form.kind == Kind::Script { SCRIPT_SECTION } else { RULES_SECTION };
         let (kind, packed, text) = (form.kind, form.packed, carried(&form));
         Ok(Packing { kind, packed, profile: plugin.profile, bytes: form.engine.into_owned(), section, text })
+    }
+
+    /// The bytes of a plugin's file, as far as any is read.
+    ///
+    /// # Errors
+    /// It is none, or too large.
+    pub fn bytes(&self, path: &Path) -> Result<Vec<u8>, PluginError> {
+        source::read(path, self.settings.max_file_mib)
     }
 
     /// A file as it hears traces in a run, or the default classifier.
@@ -72,7 +80,9 @@ impl Loader {
     /// # Errors
     /// Why it is refused.
     pub fn judge(&self, path: Option<&Path>) -> Result<Draft, PluginError> {
-        let Some(path) = path else { return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Run) };
+        let Some(path) = path.filter(|path| *path != Path::new(DEFAULT_FILE)) else {
+            return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Run);
+        };
         let bytes = source::read(path, self.settings.max_file_mib)?;
         let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
         self.loaded(&path.display().to_string(), &form, Use::Run)
@@ -102,7 +112,8 @@ impl Draft {
     /// Its rules, to be run in this process, where it has any.
     #[must_use]
     pub fn native(&self) -> Option<tracejury_regex::view::Classifier> {
-        let rules = self.plugin.profile.kind == Some(Kind::Rules);
+        // Of another engine's nobody has said that they are within limits.
+        let rules = self.plugin.profile.kind == Some(Kind::Rules) && self.plugin.profile.packed != Packed::OtherEngine;
         rules.then(|| tracejury_regex::view::Classifier::new(&self.configure).ok()).flatten()
     }
 
@@ -124,7 +135,11 @@ impl Draft {
 fn texts(form: &Form<'_>) -> Vec<(String, String)> {
     match form.kind {
         Kind::Component => Vec::new(),
-        Kind::Script => vec![("script".to_owned(), form.configure.clone())],
+        // Without the name of its file, which stands in the last line for its engine.
+        Kind::Script => {
+            let end = form.configure.rfind("\n//# sourceURL=").unwrap_or(form.configure.len());
+            vec![("script".to_owned(), form.configure.get(..end).unwrap_or_default().to_owned())]
+        }
         Kind::Rules => {
             let bundle = Bundle::of_settings(&form.configure).map(|bundle| bundle.pack).unwrap_or_default();
             bundle.into_iter().map(|part| (part.file, part.text)).collect()

@@ -180,7 +180,7 @@ pub(super) fn parts(path: &Path, limit: Count) -> Vec<PathBuf> {
 }
 
 fn bundle(path: &Path, text: &str, limit: Count) -> Result<Bundle, PluginError> {
-    let mut bundle = Bundle::of(&path.display().to_string(), text);
+    let mut bundle = Bundle::of(&file_name(path), text);
     let mut file = path.to_owned();
     let mut extends = pack::extends_of(text);
     while let Some(name) = extends.take() {
@@ -196,10 +196,15 @@ fn bundle(path: &Path, text: &str, limit: Count) -> Result<Bundle, PluginError> 
         let bytes = source::read(&next, limit).map_err(|error| missing(&file, &name, error))?;
         let text = self::text(&next, &bytes)?;
         extends = pack::extends_of(text);
-        bundle.pack.push(Part { file: next.display().to_string(), text: text.to_owned() });
+        // Its name alone: where it lies is nothing to the digest, nor to the sandbox.
+        bundle.pack.push(Part { file: file_name(&next), text: text.to_owned() });
         file = next;
     }
     Ok(bundle)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn missing(file: &Path, name: &str, error: PluginError) -> PluginError {
@@ -212,7 +217,7 @@ fn missing(file: &Path, name: &str, error: PluginError) -> PluginError {
 
 /// An error of a pack, at its place.
 fn wrong(path: &Path, error: &PackError) -> PluginError {
-    let file = error.file.clone().unwrap_or_else(|| path.display().to_string());
+    let file = error.file.as_ref().map_or_else(|| path.to_owned(), |part| path.with_file_name(part)).display().to_string();
     let place = error.line.map_or(file.clone(), |line| format!("{file}:{line}"));
     let rule = error.rule.as_ref().map(|rule| format!("rule {rule}: ")).unwrap_or_default();
     super::refused(&place, format!("{rule}{}", error.what), help(Kind::Rules))
@@ -220,21 +225,26 @@ fn wrong(path: &Path, error: &PackError) -> PluginError {
 
 /// What an engine says of the text it was configured with, at its place in that text: of rules `line 3: …`, or `FILE: line 3: …` where
 /// the pack extends that file; of scripts `NAME.js:3: …`.
-pub(super) fn at_its_place(kind: Kind, file: &str, error: PluginError) -> PluginError {
+pub(super) fn at_its_place(form: &Form<'_>, file: &str, error: PluginError) -> PluginError {
     let PluginError::Refused { what, .. } = &error else { return error };
     let Some(said) = what.strip_prefix("cannot be configured: declined: ") else { return error };
-    let numbered = match kind {
-        Kind::Component => None,
-        Kind::Rules => match said.split_once(": line ") {
-            Some((part, rest)) if !said.starts_with("line ") => Some((part, rest)),
-            _ => said.strip_prefix("line ").map(|rest| (file, rest)),
+    if form.kind == Kind::Component {
+        return error;
+    }
+    // What a packed text calls its parts is no file here.
+    let part = |name: &str| Path::new(file).with_file_name(name).display().to_string();
+    let numbered = match (form.kind, form.packed) {
+        (_, packed) if packed != Packed::No => None,
+        (Kind::Script, _) => said.split_once(".js:").map(|(_, rest)| (file.to_owned(), rest)),
+        _ => match said.split_once(": line ") {
+            Some((name, rest)) if !said.starts_with("line ") => Some((part(name), rest)),
+            _ => said.strip_prefix("line ").map(|rest| (file.to_owned(), rest)),
         },
-        Kind::Script => said.split_once(".js:").map(|(_, rest)| (file, rest)),
     };
     let placed = numbered.and_then(|(file, rest)| Some((file, rest.split_once(": ")?)));
     match placed.filter(|(_, (line, _))| line.bytes().all(|byte| byte.is_ascii_digit())) {
-        Some((file, (line, said))) => super::refused(&format!("{file}:{line}"), said, help(kind)),
-        None => error,
+        Some((file, (line, said))) => super::refused(&format!("{file}:{line}"), said, help(form.kind)),
+        None => super::refused(file, said.split_once(".js: ").map_or(said, |(_, said)| said), help(form.kind)),
     }
 }
 

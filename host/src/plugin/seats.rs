@@ -71,7 +71,10 @@ impl Loaded {
     /// All that sit in the jury: those that were refused too, since they must be seen to abstain; but not whom the user does without.
     #[must_use]
     pub fn classifiers(&self) -> Vec<Arc<dyn Classifier>> {
-        let sits = |seat: &&Seat| !self.disabled.contains(&seat.profile.name);
+        // One that was refused before it said its name goes by its file's.
+        let stem = |seat: &Seat| seat.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let off = |seat: &Seat| seat.refused.is_some() && stem(seat).is_some_and(|stem| self.disabled.contains(&stem));
+        let sits = |seat: &&Seat| !self.disabled.contains(&seat.profile.name) && !off(seat);
         self.seats.iter().filter(sits).map(|seat| Arc::clone(&seat.classifier)).collect()
     }
 
@@ -124,7 +127,7 @@ impl Loaded {
 }
 
 pub(super) fn like(file: &Path, name: &str, other: &str) -> PluginError {
-    let help = "remove one of them, or name the one you mean after its plugin";
+    let help = "keep one of them, or change the name that one gives itself";
     refused(&file.display().to_string(), format!("is named {name} like {other}"), help)
 }
 

@@ -40,16 +40,28 @@ pub fn build(loader: &Loader, dir: &Path, output: Option<&Path>) -> Result<Built
             bytes
         }
     };
-    std::fs::write(&file, &bytes).map_err(|e| WorkshopError::file(&file, &e))?;
-    // It is looked at where it lies, so that its code is compiled once; what is refused does not stay.
-    match loader.inspect(&file) {
-        Ok(_) => Ok(Built { file, bytes: bytes.len() }),
-        Err(refused) => {
-            let _ = std::fs::remove_file(&file);
-            let refused = WorkshopError::from(refused);
-            Err(WorkshopError { help: remedy(&project.source).unwrap_or(&refused.help).to_owned(), ..refused })
-        }
+    // Looked at before it has its name: what is refused must not take the place of what was good.
+    if let Err(refused) = loader.inspect_bytes(&file.display().to_string(), &bytes) {
+        let refused = WorkshopError::from(refused);
+        return Err(WorkshopError { help: remedy(&project.source).unwrap_or(&refused.help).to_owned(), ..refused });
     }
+    named(&file, &bytes).map_err(|e| WorkshopError::file(&file, &e))?;
+    Ok(Built { file, bytes: bytes.len() })
+}
+
+/// Writes a file under another name first: who watches the folder sees the whole of it.
+fn named(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut new = tempfile::Builder::new();
+    // As any new file would be; a temporary one is for its owner alone.
+    #[cfg(unix)]
+    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut new = new.suffix(".part").tempfile_in(dir)?;
+    new.write_all(bytes)?;
+    new.persist(file)?;
+    Ok(())
 }
 
 fn component(project: &Project, source: &Source) -> Result<Vec<u8>, WorkshopError> {
@@ -98,8 +110,9 @@ fn rust(project: &Project) -> Result<PathBuf, WorkshopError> {
     let manifest = project.dir.join("Cargo.toml");
     let base = |cargo: &Path| {
         let mut command = Command::new(cargo);
-        command.arg("build").arg("--release").arg("--target").arg(TRIPLE).arg("--manifest-path").arg(&manifest);
-        command.arg("--lib").arg("--message-format=json-render-diagnostics");
+        command.args(["build", "--release", "--target", TRIPLE, "--lib", "--message-format=json-render-diagnostics"]);
+        // In its folder, where its own rust-toolchain.toml counts.
+        command.current_dir(&project.dir);
         command
     };
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(&project.dir).output().ok();
@@ -150,8 +163,7 @@ fn c(project: &Project, out: &Path) -> Result<(), WorkshopError> {
         sources.extend(entries.flatten().map(|entry| PathBuf::from(folder).join(entry.file_name())).filter(wanted));
     }
     sources.sort();
-    let help =
-        "install clang, lld and wasi-libc (Debian: `apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32`), or set WASI_SDK_PATH";
+    let help = "install clang, lld and wasi-libc (Debian: `apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32`, or the number of your clang), or set WASI_SDK_PATH";
     let sdk = std::env::var_os("WASI_SDK_PATH").map(|sdk| PathBuf::from(sdk).join("bin/clang"));
     let clang = sdk.or_else(|| find("clang")).ok_or_else(|| WorkshopError::new("clang is not installed", help))?;
     let mut command = Command::new(clang);
@@ -228,7 +240,8 @@ fn remedy(source: &Source) -> Option<&'static str> {
 
 /// A tool of the project, or on PATH.
 fn tool(project: &Project, name: &str, folders: &[&str], help: &str) -> Result<PathBuf, WorkshopError> {
-    let own = folders.iter().map(|folder| project.dir.join(folder).join(name)).find(|path| path.is_file());
+    let own = folders.iter().flat_map(|folder| programs(name).map(move |name| project.dir.join(folder).join(name)));
+    let own = own.into_iter().find(|path| path.is_file());
     let own = own.and_then(|path| path.canonicalize().ok().map(|_| std::path::absolute(&path).unwrap_or(path)));
     own.or_else(|| find(name)).ok_or_else(|| WorkshopError::new(format!("{name} is not installed"), help))
 }
@@ -236,7 +249,13 @@ fn tool(project: &Project, name: &str, folders: &[&str], help: &str) -> Result<P
 /// A program on PATH.
 fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file())
+    std::env::split_paths(&path).flat_map(|dir| programs(name).map(move |name| dir.join(name))).find(|path| path.is_file())
+}
+
+/// The names that a program's file may have on this system.
+fn programs(name: &str) -> impl Iterator<Item = String> {
+    let endings: &[&str] = if cfg!(windows) { &[".exe", ".cmd"] } else { &[""] };
+    endings.iter().map(move |ending| format!("{name}{ending}"))
 }
 
 /// Runs a tool; what it prints goes to stderr, being for people.

@@ -3,8 +3,12 @@
 //! `expect` count, as for an outcome; a case of an execution that did not fail must get no verdict.
 
 use super::WorkshopError;
-use crate::debug_api::parse_recorded;
-use crate::model::{Expect, Trace, Verdict};
+use crate::config::Grants;
+use crate::debug_api::{parse_recorded, record};
+use crate::model::{Classification, Expect, Trace, Verdict};
+use crate::redact::Redactor;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +24,8 @@ pub struct Case {
     pub name: String,
     /// The trace.
     pub trace: Trace,
+    /// Masks its input, where it has one: what is told of it may be read by anyone.
+    pub redactor: Redactor,
     /// What should be said.
     expected: Expected,
 }
@@ -56,8 +62,12 @@ impl Cases {
     /// # Errors
     /// It cannot be read, or a line is no case.
     pub fn read(path: &Path) -> Result<Self, WorkshopError> {
-        let text = std::fs::read_to_string(path).map_err(|e| WorkshopError::file(path, &e))?;
-        Ok(Self { file: Some(path.to_owned()), ..Self::parse(&path.display().to_string(), &text)? })
+        let bytes = std::fs::read(path).map_err(|e| WorkshopError::file(path, &e))?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| {
+            let line = bytes.iter().take(e.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+            WorkshopError::new(format!("{}:{line}: is not UTF-8", path.display()), "a case is a line of JSON; save the file as UTF-8")
+        })?;
+        Ok(Self { file: Some(path.to_owned()), ..Self::parse(&path.display().to_string(), text)? })
     }
 
     /// Reads a text that came from `place`.
@@ -65,7 +75,7 @@ impl Cases {
     /// # Errors
     /// A line is no case.
     pub fn parse(place: &str, text: &str) -> Result<Self, WorkshopError> {
-        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let lines: Vec<_> = text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect();
         let written = lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let cases = written.map(|(i, line)| {
             let place = format!("{place}:{}", i + 1);
@@ -79,21 +89,63 @@ impl Cases {
         Ok(Self { file: None, cases: cases.collect::<Result<_, _>>()?, lines })
     }
 
+    /// The cases as they may go along with a plugin: masked by their inputs, which stay behind; of steps' inputs and outputs with no
+    /// more than the plugin reads.
+    #[must_use]
+    pub fn to_carry(&self, reads: &Grants) -> String {
+        let mut lines = self.lines.iter().filter(|line| !line.trim().is_empty());
+        let carried = self.cases.iter().map(|case| {
+            let trace = case.redactor.trace(&case.trace, reads);
+            let written: Map<String, Value> = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+            let mut line: Map<String, Value> = serde_json::from_str(&record(&case.redactor.mask(&case.name).0, &trace)).unwrap_or_default();
+            for field in ["verdict", "expect"] {
+                line.extend(written.get(field).map(|value| (field.to_owned(), value.clone())));
+            }
+            Value::Object(line).to_string() + "\n"
+        });
+        carried.collect()
+    }
+
     /// The text with each case's verdict as `said` gives it, in the order of the cases.
     #[must_use]
-    pub fn with_verdicts(&self, said: &[Option<Value>]) -> String {
+    pub fn with_verdicts(&self, said: &[Value]) -> String {
         let mut said = said.iter();
-        let line = |line: &String| match serde_json::from_str::<Value>(line) {
-            Ok(mut case) => {
-                let verdict = said.next().cloned().flatten().unwrap_or(Value::Null);
-                if let Some(case) = case.as_object_mut() {
-                    case.insert("verdict".to_owned(), verdict);
-                }
-                case.to_string() + "\n"
+        // What is not the verdict stays as it was written, to the last digit.
+        let line = |line: &String| match serde_json::from_str::<Fields>(line) {
+            Ok(Fields(fields)) => {
+                let verdict = said.next().cloned().unwrap_or_default().to_string();
+                let others = fields.iter().filter(|(name, _)| name != "verdict").map(|(name, value)| (name.as_str(), value.get()));
+                let all = others.chain([("verdict", verdict.as_str())]).map(|(name, value)| format!("{}:{value}", json!(name)));
+                format!("{{{}}}\n", all.collect::<Vec<_>>().join(","))
             }
             Err(_) => format!("{line}\n"),
         };
         self.lines.iter().map(line).collect()
+    }
+}
+
+/// The fields of an object, as they are written.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        from.deserialize_map(InOrder)
     }
 }
 
@@ -110,14 +162,37 @@ fn case(place: &str, line: &str) -> Result<Case, String> {
         }
         (Some(_), _) => return Err("verdict: is neither an object nor null".to_owned()),
         (None, _) if !recorded.trace.status.is_failed() => Expected::NoVerdict,
-        (None, Some(expect)) => Expected::Outcome(Box::new(expect)),
+        (None, Some(expect)) if expect.classification.as_ref().is_some_and(|wanted| *wanted == Classification::unknown()) => {
+            Expected::NoVerdict
+        }
+        (None, Some(expect)) if expect.classification.is_some() || expect.reason.is_some() || expect.min_confidence.is_some() => {
+            Expected::Outcome(Box::new(expect))
+        }
+        (None, Some(_)) => Expected::Anything,
         (None, None) => Expected::Anything,
     };
     let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
-    Ok(Case { place: place.to_owned(), name, trace: recorded.trace, expected })
+    let redactor = Redactor::new(&recorded.input.unwrap_or_default());
+    Ok(Case { place: place.to_owned(), name, trace: recorded.trace, redactor, expected })
 }
 
 impl Case {
+    /// The verdict to be written down where this is said: as much as the case asks for now, or what a snapshot holds.
+    ///
+    /// # Errors
+    /// An execution that went well got a verdict: that is never as it should be.
+    pub(super) fn updated(&self, said: Option<&Verdict>) -> Result<Value, String> {
+        let Some(said) = said else { return Ok(Value::Null) };
+        if !self.trace.status.is_failed() {
+            return Err(format!("matches a success: {}", short(said)));
+        }
+        let all = verdict(said, &self.trace);
+        Ok(match &self.expected {
+            Expected::Verdict(fields) => fields.keys().map(|field| (field.clone(), all.get(field).cloned().unwrap_or_default())).collect(),
+            _ => snapshot(said),
+        })
+    }
+
     /// Whether anything is expected at all.
     #[must_use]
     pub fn expects_something(&self) -> bool {
@@ -237,12 +312,34 @@ mod tests {
     #[test]
     fn a_verdict_is_put_where_it_belongs() {
         let cases = with(r#""verdict":null"#).unwrap();
-        let text = cases.with_verdicts(&[Some(snapshot(&said()))]);
+        assert!(
+            with(r#""inputParameters":{"n":123456789012345678901234567890},"verdict":null"#)
+                .unwrap()
+                .with_verdicts(&[])
+                .contains("123456789012345678901234567890")
+        );
+        let secret = with(r#""inputParameters":{"n":"boom"},"verdict":null"#).unwrap().to_carry(&Grants::new());
+        assert!(
+            secret.contains("[masked]")
+                && secret.contains("\"verdict\":null")
+                && !secret.contains("boom")
+                && !secret.contains("inputParameters"),
+            "{secret}"
+        );
+        let text = cases.with_verdicts(&[cases.cases[0].updated(Some(&said())).unwrap()]);
         assert!(
             text.starts_with("\n{\"sessionId\"")
                 && text.contains(r#""verdict":{"classification":"X","confidence":0.5,"reason":null,"rule":"r"}"#),
             "{text}"
         );
         assert_eq!(Cases::parse("c", &text).unwrap().cases[0].differences(Some(&said())), [""; 0]);
+        let asked = with(r#""verdict":{"rule":"q","explanation":"old"}"#).unwrap();
+        assert_eq!(
+            asked.cases[0].updated(Some(&said())).unwrap(),
+            json!({"rule": "r", "explanation": "why"}),
+            "no more than was asked for"
+        );
+        let success = Cases::parse("\u{feff}c", &LINE.replace("FAILED", "COMPLETED")).unwrap();
+        assert_eq!(success.cases[0].updated(Some(&said())).unwrap_err(), "matches a success: X 0.50 by rule r");
     }
 }

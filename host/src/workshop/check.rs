@@ -1,12 +1,14 @@
 //! Whether a plugin is fit to be given to others: its world, what it says about itself, its limits, its tests, how it takes traces of
 //! every kind, and whether the same trace gets the same answer.
 
-use super::cases::Cases;
+use super::cases::{Cases, short};
+use super::pack::{About, describe};
 use super::test::test;
 use super::trial::{Heard, Trial};
 use super::{WorkshopError, world};
 use crate::model::{Fault, Step, Trace};
-use crate::plugin::{Kind, Loader, Packed, Profile};
+use crate::plugin::{BUILT_IN_NAME, Kind, Loader, Packed, Profile, Sight};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// One thing that was looked at.
@@ -38,11 +40,12 @@ pub enum Mark {
 /// The file cannot be read, or the machine cannot run plugins at all. A plugin that is refused is a finding.
 pub fn check(loader: &Loader, file: &Path, cases: Option<&Cases>) -> Result<Vec<Finding>, WorkshopError> {
     let mut findings = Vec::new();
-    let trial = match Trial::of(loader, file) {
+    let trial = match Trial::of(loader, file, Sight::AsAsked) {
         Ok(trial) => trial,
         Err(refused) => {
-            let bytes = std::fs::read(file).map_err(|e| WorkshopError::file(file, &e))?;
-            let differences = world::differences(&bytes).unwrap_or_default().1;
+            // What cannot be read as a component at all differs in nothing that could be named; nor does what breaks the reader.
+            let read = || loader.bytes(file).ok().and_then(|bytes| world::differences(&bytes).ok());
+            let differences = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).ok().flatten().unwrap_or_default().1;
             findings.push(bad("loads", format!("{}; {}", refused.what, refused.help)));
             findings.extend(differences.into_iter().map(|difference| bad("world", difference)));
             return Ok(findings);
@@ -87,7 +90,9 @@ fn metadata(file: &Path, profile: &Profile, findings: &mut Vec<Finding>) {
             warn(format!("its file says {what} {}, `describe` says {described}", section.clone().unwrap_or_default()));
         }
     }
-    if !is_semantic(&profile.version) {
+    if profile.version == "0.0.0" {
+        warn("it says no version: write exports.describe".to_owned());
+    } else if !is_semantic(&profile.version) {
         warn(format!("version {} is not of the form 1.2.3", profile.version));
     }
     if profile.summary.is_empty() {
@@ -96,16 +101,32 @@ fn metadata(file: &Path, profile: &Profile, findings: &mut Vec<Finding>) {
     if file.file_stem().is_none_or(|stem| *stem != *profile.name) {
         warn(format!("the file is not named after the plugin: in a folder with another {} neither would be used", profile.name));
     }
-    // A script has no place for them until it is packed.
-    if profile.kind != Some(Kind::Script) || profile.packed != Packed::No {
-        for (what, there) in [("licence", &profile.metadata.licenses), ("source", &profile.metadata.source)] {
-            if there.is_none() {
-                warn(format!("no {what} is given; whoever gets it will ask"));
-            }
+    if profile.name == BUILT_IN_NAME {
+        findings.push(bad("metadata", "the name regex is that of the default classifier: in a folder it would abstain; choose another"));
+        return;
+    }
+    let known = ["input", "output", "timestamp"];
+    for read in profile.reads.iter().filter(|read| !known.contains(&read.as_str())) {
+        findings.push(bad("metadata", format!("reads: {read} cannot be granted; there are {}", known.join(", "))));
+    }
+    if profile.kind == Some(Kind::Script) && profile.packed == Packed::No {
+        if findings.len() == before {
+            findings
+                .push(good("metadata", format!("version {} and summary; licence and source are given to `plugin pack`", profile.version)));
+        }
+        return;
+    }
+    for (what, there) in [("licence", &profile.metadata.licenses), ("source", &profile.metadata.source)] {
+        if there.is_none() {
+            findings.push(warning("metadata", format!("no {what} is given; whoever gets it will ask")));
         }
     }
+    let about = About { licenses: profile.metadata.licenses.clone(), source: profile.metadata.source.clone(), ..About::default() };
+    if let Err(error) = describe(&mut Vec::new(), &about) {
+        findings.push(bad("metadata", format!("{}; {}", error.what, error.help)));
+    }
     if findings.len() == before {
-        findings.push(good("metadata", format!("version {}, licence and summary", profile.version)));
+        findings.push(good("metadata", format!("version {}, summary, licence and source", profile.version)));
     }
 }
 
@@ -141,25 +162,61 @@ fn tests(trial: &Trial, cases: Option<&Cases>, findings: &mut Vec<Finding>) -> R
     Ok(())
 }
 
+/// After how many failures it is not asked further: one that never ends would take minutes.
+const ENOUGH: usize = 3;
+
 /// Lets it hear traces of every kind; each must be answered or abstained from, and nothing may fail.
 fn conformance(trial: &Trial, findings: &mut Vec<Finding>) -> Vec<(&'static str, Trace, String)> {
     let declared = trial.profile().classifications.clone();
     let before = findings.len();
-    let heard: Vec<_> = conformance_set().into_iter().map(|(name, trace)| (name, trial.hear(&trace), trace)).collect();
-    for (name, heard, _) in &heard {
+    let (mut answered, mut undeclared, mut told_of) = (0, BTreeSet::new(), Vec::new());
+    for (name, trace) in conformance_set() {
+        let heard = trial.hear(&trace);
         match &heard.answer {
             Err(why) => findings.push(bad("conformance", format!("{name}: {why}"))),
-            Ok(Some(said)) if !declared.iter().any(|known| known == said.classification.as_str()) => {
-                let text = format!("{name}: answers {}, which `describe` does not list under classifications", said.classification);
-                findings.push(warning("conformance", text));
+            Ok(Some(said)) if !trace.status.is_failed() => {
+                findings.push(bad("conformance", format!("{name}: answers {}; of what did not fail there is nothing to say", short(said))));
             }
-            Ok(_) => {}
+            Ok(Some(said)) => {
+                answered += 1;
+                if !declared.iter().any(|known| known == said.classification.as_str()) {
+                    undeclared.insert(said.classification.to_string());
+                }
+            }
+            Ok(None) => {}
+        }
+        if heard.answer.is_ok() {
+            told_of.push((name, trace, told(&heard)));
+        }
+        if findings.len() - before == ENOUGH {
+            findings.push(bad("conformance", "and so on: it was not asked further"));
+            break;
         }
     }
-    if findings.len() == before {
-        findings.push(good("conformance", format!("{} traces of every kind answered", heard.len())));
+    for classification in undeclared {
+        findings.push(warning("conformance", format!("answers {classification}, which `describe` does not list under classifications")));
     }
-    heard.into_iter().map(|(name, heard, trace)| (name, trace, told(&heard))).collect()
+    if findings.len() == before {
+        findings
+            .push(good("conformance", format!("{} traces of every kind heard, {answered} of them answered with a verdict", told_of.len())));
+    }
+    rules(trial, findings);
+    told_of
+}
+
+/// Rules that are not finished.
+fn rules(trial: &Trial, findings: &mut Vec<Finding>) {
+    for rule in trial.pack().into_iter().flat_map(|pack| &pack.rules).filter(|rule| rule.from.is_none()) {
+        if rule.explain.fill(&[]).trim().is_empty() {
+            findings.push(warning("rules", format!("{}: explain says nothing", rule.id)));
+        }
+        if rule.classification == crate::model::Classification::UNKNOWN {
+            findings.push(warning("rules", format!("{}: classification is UNKNOWN, which is what is said without it too", rule.id)));
+        }
+        if rule.matches.is_empty() {
+            findings.push(warning("rules", format!("{}: has no example that it matches", rule.id)));
+        }
+    }
 }
 
 /// The answer as text, to be compared.
@@ -175,7 +232,7 @@ fn determinism(
     heard: &[(&'static str, Trace, String)],
     findings: &mut Vec<Finding>,
 ) -> Result<(), WorkshopError> {
-    let again = Trial::of(loader, file)?;
+    let again = Trial::of(loader, file, Sight::AsAsked)?;
     let before = findings.len();
     for (name, trace, first) in heard {
         if told(&trial.hear(trace)) != *first {

@@ -1,6 +1,7 @@
 //! New projects, copied from `plugins/templates`: they build, test and pass `plugin check` as they are.
 
 use super::WorkshopError;
+use crate::plugin::BUILT_IN_NAME;
 use include_dir::{Dir, File, include_dir};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,9 @@ pub fn new(name: &str, language: Language, dir: &Path) -> Result<Vec<PathBuf>, W
         && name.bytes().all(plain)
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-');
+    if name == BUILT_IN_NAME {
+        return Err(WorkshopError::new("regex: is the name of the default classifier", "choose another"));
+    }
     if !kebab || name.contains("--") {
         let what = format!("{name}: is no name for a classifier");
         return Err(WorkshopError::new(what, "write it in kebab-case, such as refund-faults: small letters, digits and hyphens"));

@@ -3,6 +3,7 @@
 
 use super::WorkshopError;
 use super::cases::Cases;
+use crate::config::{Grants, Read};
 use crate::plugin::{Kind, Loader, Packed, Packing};
 use std::path::Path;
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
@@ -48,13 +49,13 @@ pub fn pack(
     };
     let cases = cases.map(|path| std::fs::read_to_string(path).map_err(|e| WorkshopError::file(path, &e)).map(|text| (path, text)));
     let cases = cases.transpose()?;
-    if let Some((path, text)) = &cases {
-        Cases::parse(&path.display().to_string(), text)?;
-    }
+    let reads = |read: &Read| packing.profile.reads.iter().any(|wanted| wanted == read.as_str());
+    let reads: Grants = [Read::Input, Read::Output, Read::Timestamp].into_iter().filter(reads).collect();
+    let cases = cases.map(|(path, text)| Cases::parse(&path.display().to_string(), &text)).transpose()?;
     let Packing { mut bytes, section, text, .. } = packing;
     append(&mut bytes, section, text.as_bytes());
-    if let Some((_, text)) = cases {
-        append(&mut bytes, crate::plugin::CASES_SECTION, text.as_bytes());
+    if let Some(cases) = cases {
+        append(&mut bytes, crate::plugin::CASES_SECTION, cases.to_carry(&reads).as_bytes());
     }
     describe(&mut bytes, &about)?;
     Ok(bytes)

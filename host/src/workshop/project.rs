@@ -75,6 +75,8 @@ impl Project {
 
     fn new(dir: &Path, source: Source, manifest: &Value, repository: &str) -> Result<Self, WorkshopError> {
         let name = string(manifest, "name").ok_or_else(|| wrong(dir, "the manifest", "name: is missing"))?;
+        // A package of a scope, such as `@acme/refunds`, is a file without it.
+        let name = name.rsplit('/').next().unwrap_or(&name).to_owned();
         let linked = manifest.get(repository).and_then(|repository| repository.get("url")).and_then(Value::as_str).map(str::to_owned);
         let about = About {
             name: Some(name.clone()),

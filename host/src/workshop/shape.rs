@@ -44,7 +44,7 @@ impl Kind {
             Self::Number => "[0-9][0-9.,]*",
             Self::Id => "[0-9a-fA-F-]+",
             Self::Quoted => r#"["'`].{0,160}?["'`]"#,
-            Self::Masked => ".{0,80}?",
+            Self::Masked => ".*?",
             Self::Address => r"\S+",
         }
     }
@@ -55,9 +55,14 @@ const LONGEST: usize = 160;
 
 /// The shape of a text's first line.
 pub(super) fn shape(text: &str) -> Vec<Piece> {
-    let line: String = text.trim().lines().next().unwrap_or_default().chars().take(LONGEST).collect();
+    let line = text.trim().lines().next().unwrap_or_default();
+    // Cut between words: half a mask is no mask.
+    let line = match line.char_indices().nth(LONGEST).and_then(|(end, _)| line.get(..end)) {
+        Some(start) => start.rsplit_once(' ').map_or(start, |(whole, _)| whole),
+        None => line,
+    };
     let mut pieces: Vec<Piece> = Vec::new();
-    let mut rest = line.as_str();
+    let mut rest = line;
     while !rest.is_empty() {
         let (piece, length) = next(rest);
         match (piece, pieces.last_mut()) {
@@ -83,14 +88,20 @@ fn next(rest: &str) -> (Piece, usize) {
     if !first.is_alphanumeric() {
         return (Piece::Words(first.to_string()), first.len_utf8());
     }
-    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '\'' | '[' | ']')).unwrap_or(rest.len());
+    let ends = |(at, c): &(usize, char)| match c {
+        // Within a number it is part of it.
+        ',' => !rest.get(at + 1..).is_some_and(|after| after.starts_with(|c: char| c.is_ascii_digit())),
+        ';' | '(' | ')' | '"' | '\'' | '[' | ']' => true,
+        c => c.is_whitespace(),
+    };
+    let end = rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at);
     let word = rest.get(..end).unwrap_or(rest).trim_end_matches(['.', ':', '!', '?']);
     let digits = word.chars().filter(char::is_ascii_digit).count();
     let hexadecimal = word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    let kind = if word.contains("://") || word.contains('/') || (word.contains('.') && digits < word.len() && word.len() > 3) {
-        Some(Kind::Address)
-    } else if word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',')) {
+    let kind = if word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',')) {
         Some(Kind::Number)
+    } else if word.contains("://") || word.contains('/') || (word.contains('.') && digits < word.len() && word.len() > 3) {
+        Some(Kind::Address)
     } else if hexadecimal && word.len() >= 8 && digits > 0 {
         Some(Kind::Id)
     } else {
@@ -156,6 +167,7 @@ mod tests {
         is("no route to https://a.example.com/x?y=1: gave up", "no route to ⟨address⟩: gave up");
         is("tenant a1b2c3d4-e5f6-7890-abcd-ef1234567890 is frozen", "tenant ⟨id⟩ is frozen");
         is("refund for [masked] denied\nat x.js:1", "refund for ⟨masked⟩ denied");
+        is("150.00 EUR of 1,000", "⟨number⟩ EUR of ⟨number⟩");
         is("", "");
         assert_eq!(id(&shape("Order 4711 of 'Ann' failed after 30s")), "order-failed-after");
         assert_eq!(id(&shape("42")), "unnamed");

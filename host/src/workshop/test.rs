@@ -1,7 +1,7 @@
 //! A plugin's tests: the examples of its rules, and its cases.
 
 use super::WorkshopError;
-use super::cases::{Cases, snapshot};
+use super::cases::Cases;
 use super::trial::{Heard, State, Trial};
 use crate::model::{Fault, Step, Trace};
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ pub fn test(trial: &Trial, cases: &[Cases]) -> Tests {
         let started = Instant::now();
         let heard = trial.hear(&case.trace);
         let wrong = match &heard.answer {
-            Ok(verdict) => case.differences(verdict.as_ref()),
+            Ok(verdict) => case.differences(verdict.as_ref()).iter().map(|wrong| case.redactor.mask(wrong).0).collect(),
             Err(why) => vec![why.to_string()],
         };
         if case.expects_something() || !wrong.is_empty() {
@@ -89,8 +89,9 @@ pub fn update(trial: &Trial, cases: &Cases) -> Result<usize, WorkshopError> {
     let mut said = Vec::new();
     for case in &cases.cases {
         let answer = trial.hear(&case.trace).answer;
-        let verdict = answer.map_err(|why| WorkshopError::new(format!("{}: {why}", case.place), "mend that first; nothing was written"))?;
-        said.push(verdict.as_ref().map(snapshot));
+        let wrong = |why: String| WorkshopError::new(format!("{}: {why}", case.place), "mend that first; nothing was written");
+        let verdict = answer.map_err(|why| wrong(why.to_string()))?;
+        said.push(case.updated(verdict.as_ref()).map_err(wrong)?);
     }
     replace(file, &cases.with_verdicts(&said)).map_err(|e| WorkshopError::file(file, &e))?;
     Ok(said.len())

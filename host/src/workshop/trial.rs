@@ -2,7 +2,7 @@
 
 use super::WorkshopError;
 use crate::model::{Abstention, Trace, Verdict};
-use crate::plugin::{Answer, Draft, Loader, PluginError, Profile};
+use crate::plugin::{Answer, Draft, Loader, PluginError, Profile, Sight};
 use std::path::{Path, PathBuf};
 use tracejury_regex::pack::Pack;
 
@@ -10,7 +10,10 @@ use tracejury_regex::pack::Pack;
 pub struct Trial {
     /// Its file.
     pub file: PathBuf,
-    draft: Draft,
+    /// Answers as it does in a run, within the same limits.
+    judge: Draft,
+    /// Tells of each rule, where it has any.
+    every: Option<Draft>,
 }
 
 /// What came of one trace.
@@ -68,45 +71,44 @@ impl From<PluginError> for WorkshopError {
 }
 
 impl Trial {
-    /// Loads the plugin of a file.
+    /// Loads the plugin of a file, to see so much of traces.
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn of(loader: &Loader, file: &Path) -> Result<Self, WorkshopError> {
-        Ok(Self { file: file.to_owned(), draft: loader.draft(file, Answer::EveryRule)? })
+    pub fn of(loader: &Loader, file: &Path, sight: Sight) -> Result<Self, WorkshopError> {
+        let judge = loader.draft(file, Answer::Best, sight)?;
+        let every = judge.pack.is_some().then(|| loader.draft(file, Answer::EveryRule, sight)).transpose()?;
+        Ok(Self { file: file.to_owned(), judge, every })
     }
 
     /// What there is to know of it.
     #[must_use]
     pub fn profile(&self) -> &Profile {
-        self.draft.profile()
+        self.judge.profile()
     }
 
     /// Its rules.
     #[must_use]
     pub fn pack(&self) -> Option<&Pack> {
-        self.draft.pack.as_deref()
+        self.judge.pack.as_deref()
     }
 
     /// The cases that travel inside it.
     #[must_use]
     pub fn cases(&self) -> Option<&str> {
-        self.draft.cases.as_deref()
+        self.judge.cases.as_deref()
     }
 
     /// What it says of a trace.
     #[must_use]
     pub fn hear(&self, trace: &Trace) -> Heard {
-        match self.draft.classify(trace) {
-            Err(Abstention::NoOpinion) => Heard { answer: Ok(None), rules: Vec::new() },
-            Err(why) => Heard { answer: Err(why), rules: Vec::new() },
-            Ok(verdicts) if self.pack().is_some() => {
-                let rules: Vec<_> = verdicts.into_iter().map(rule).collect();
-                let speaks = rules.iter().find(|rule| rule.state == State::Speaks);
-                Heard { answer: Ok(speaks.map(|rule| rule.verdict.clone())), rules }
-            }
-            Ok(verdicts) => Heard { answer: Ok(best(verdicts)), rules: Vec::new() },
-        }
+        let answer = match self.judge.classify(trace) {
+            Err(Abstention::NoOpinion) => Ok(None),
+            Err(why) => Err(why),
+            Ok(verdicts) => Ok(best(verdicts)),
+        };
+        let every = self.every.as_ref().and_then(|every| every.classify(trace).ok());
+        Heard { answer, rules: every.unwrap_or_default().into_iter().map(rule).collect() }
     }
 }
 
@@ -118,8 +120,7 @@ fn best(verdicts: Vec<Verdict>) -> Option<Verdict> {
 /// A verdict about a rule, with what the engine of rules tells in its attributes taken apart.
 fn rule(mut verdict: Verdict) -> RuleHeard {
     let mut take = |wanted: &str| {
-        // The engine's own stand behind those of the rule.
-        let at = verdict.attributes.iter().rposition(|(name, _)| name == wanted)?;
+        let at = verdict.attributes.iter().position(|(name, _)| name.strip_prefix("tracejury:") == Some(wanted))?;
         Some(verdict.attributes.remove(at).1)
     };
     let state = match take("state").as_deref() {

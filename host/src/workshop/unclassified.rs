@@ -3,7 +3,7 @@
 
 use super::shape::{Piece, id, pattern, shape, shown};
 use crate::model::Trace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tracejury_regex::pack::Field;
 use tracejury_regex::rules::{Rules, Text};
 
@@ -42,12 +42,15 @@ pub fn groups<'a>(traces: impl IntoIterator<Item = &'a Trace>) -> Vec<Group> {
     groups
 }
 
-/// A rule for a group, to be edited: what it means is for a person to say.
+/// A rule for a group, to be edited: what it means is for a person to say. Its id is none of those that are taken, and is taken then.
 #[must_use]
-pub fn proposal(group: &Group) -> Option<String> {
+pub fn proposal(group: &Group, taken: &mut BTreeSet<String>) -> Option<String> {
     if !group.pieces.iter().any(|piece| matches!(piece, Piece::Words(words) if words.chars().filter(|c| c.is_alphabetic()).count() > 3)) {
         return None;
     }
+    let base = id(&group.pieces);
+    let numbered = (2..).map(|i| format!("{base}-{i}"));
+    let own = std::iter::once(base.clone()).chain(numbered).find(|id| taken.insert(id.clone())).unwrap_or(base.clone());
     let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let list = group.examples.iter().map(|example| text(example)).collect::<Vec<_>>().join(", ");
     Some(format!(
@@ -55,17 +58,18 @@ pub fn proposal(group: &Group) -> Option<String> {
          # reason = \"\"\nconfidence = 0.8\nexplain = \"\"  # why this text means that\nany = [{}]\nmatches = [{list}]\nrejects = []\n",
         group.count,
         group.shape,
-        text(&id(&group.pieces)),
+        text(&own),
         text(&pattern(&group.pieces)),
     ))
 }
 
-/// How many of these traces a proposed rule would match: of executions that went well it should match none.
+/// How many of these traces a proposed rule would match: of executions that went well it should match none. None where that cannot be
+/// told.
 #[must_use]
-pub fn matched<'a>(proposal: &str, traces: impl IntoIterator<Item = &'a Trace>) -> usize {
+pub fn matched<'a>(proposal: &str, traces: impl IntoIterator<Item = &'a Trace>) -> Option<usize> {
     // What it says is for a person to fill in; what it matches is there.
     let pack = format!("schema = 1\nname = 'proposal'\nversion = '0.0.0'\nsummary = ''\n{proposal}");
-    let Ok(rules) = Rules::from_settings(&pack) else { return 0 };
+    let rules = Rules::from_settings(&pack).ok()?;
     let hit = |trace: &&Trace| {
         let faults = trace.error.iter().chain(trace.steps.iter().filter_map(|step| step.error.as_ref()));
         let texts = faults.flat_map(|fault| std::iter::once(&fault.message).chain(&fault.stack));
@@ -73,7 +77,7 @@ pub fn matched<'a>(proposal: &str, traces: impl IntoIterator<Item = &'a Trace>) 
         let texts: Vec<_> = texts.map(|text| Text { field: Field::Message, step: None, text }).collect();
         rules.best(&texts).is_some()
     };
-    traces.into_iter().filter(hit).count()
+    Some(traces.into_iter().filter(hit).count())
 }
 
 #[cfg(test)]
@@ -91,12 +95,14 @@ mod tests {
         let traces: Vec<_> = ["ledger 17 is sealed", "ledger 18 is sealed", "odd"].map(trace).into();
         let groups = groups(&traces);
         assert_eq!((groups[0].count, groups[0].shape.as_str(), groups.len()), (2, "ledger ⟨number⟩ is sealed", 2));
-        let rule = proposal(&groups[0]).unwrap();
+        let mut taken = BTreeSet::new();
+        let rule = proposal(&groups[0], &mut taken).unwrap();
         let pack = format!("schema = 1\nname = 'n'\nversion = '1.0.0'\nsummary = 's'\n{rule}");
         let rules = tracejury_regex::pack::parse(&pack).unwrap().rules;
         assert_eq!((rules[0].id.as_str(), rules[0].matches.len()), ("ledger-sealed", 2));
-        assert!(proposal(&groups[1]).is_none(), "three letters are no rule");
+        assert!(proposal(&groups[1], &mut taken).is_none(), "three letters are no rule");
+        assert!(proposal(&groups[0], &mut taken).unwrap().contains("id = \"ledger-sealed-2\""));
         let success = Trace { status: crate::model::Status("COMPLETED".into()), ..trace("ledger 9 is sealed again") };
-        assert_eq!((matched(&rule, [&success]), matched(&rule, [&trace("odd")])), (1, 0));
+        assert_eq!((matched(&rule, [&success]), matched(&rule, [&trace("odd")])), (Some(1), Some(0)));
     }
 }

@@ -1,5 +1,6 @@
 //! A text made plainer before rules look at it, and the way back: where a match stands in the text as it was. It knows no rule.
 
+use regex_syntax::hir::Hir;
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -48,6 +49,18 @@ pub struct Normal<'a> {
 }
 
 impl Normalise {
+    /// All that can be done.
+    pub const ALL: Self = Self { whitespace: true, case: true, quotes: true, escapes: true };
+
+    /// A pattern, to be looked for in texts that are changed like this: where letters become small, those of the pattern do too.
+    ///
+    /// # Errors
+    /// It is no regular expression.
+    #[allow(clippy::result_large_err)]
+    pub fn parse(self, pattern: &str) -> Result<Hir, regex_syntax::Error> {
+        regex_syntax::ParserBuilder::new().case_insensitive(self.case).build().parse(pattern)
+    }
+
     /// The text as rules see it.
     #[must_use]
     pub fn apply<'a>(self, text: &'a str) -> Normal<'a> {
@@ -61,11 +74,11 @@ impl Normalise {
             if self.escapes && c == '\u{1b}' {
                 skip_sequence(&mut chars);
             } else if self.whitespace && c.is_whitespace() {
-                let mut end = from.1;
-                while let Some((at, next)) = chars.next_if(|(_, next)| next.is_whitespace()) {
-                    end = at + next.len_utf8();
+                // Also where an escape sequence stood in between.
+                match normal.places.last_mut().filter(|_| normal.text.ends_with(' ')) {
+                    Some((_, end)) => *end = from.1,
+                    None => normal.push(' ', from),
                 }
-                normal.push(' ', (at, end));
             } else if let Some(plain) = plain(c).filter(|_| self.quotes) {
                 plain.chars().for_each(|c| normal.push(c, from));
             } else if self.case {
@@ -130,7 +143,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: Normalise = Normalise { whitespace: true, case: true, quotes: true, escapes: true };
+    const ALL: Normalise = Normalise::ALL;
 
     #[test]
     fn a_text_is_made_plainer_and_found_again() {
@@ -146,6 +159,7 @@ mod tests {
         assert_eq!(origin("reach host"), "reach\n\t HOST");
         assert_eq!(origin(".."), "\u{2026}");
         assert_eq!(origin("now"), "now");
+        assert_eq!(ALL.apply("can't \u{1b}[0m reach").text, "can't reach");
     }
 
     #[test]
@@ -157,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_origin_is_a_part_of_the_text(text in "(\\PC|[\\x1b\\[ \u{2019}mİ]){0,30}", a in 0_usize..60, b in 0_usize..60) {
+        fn every_origin_is_a_part_of_the_text(text in "(\\PC|[\\x1b\\[ \u{2019}mİ]|\\x1b\\[0m){0,30}", a in 0_usize..60, b in 0_usize..60) {
             let normal = ALL.apply(&text);
             let boundary = |at: usize| (0..=at.min(normal.text.len())).rev().find(|at| normal.text.is_char_boundary(*at)).unwrap();
             let (start, end) = (boundary(a.min(b)), boundary(a.max(b)));

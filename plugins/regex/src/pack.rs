@@ -16,6 +16,9 @@ pub const BUILT_IN_NAME: &str = "regex";
 pub const SCHEMA: &str = include_str!("../pack.schema.json");
 /// The longest pattern, in bytes.
 pub const PATTERN_BYTES: usize = 4096;
+/// The most attributes of a rule, and the longest text of it, in bytes: hosts take verdicts of some kilobytes only.
+const ATTRIBUTES: usize = 24;
+const TEMPLATE_BYTES: usize = 1000;
 
 /// A rule pack: who it is and its rules, in the author's order.
 #[derive(Debug, Clone)]
@@ -92,7 +95,11 @@ impl Rule {
 
     /// The names in braces that its texts are filled in by.
     pub fn wanted_captures(&self) -> impl Iterator<Item = &str> {
-        self.explain.names().chain(self.attributes.iter().flat_map(|(_, template)| template.names()))
+        self.templates().flat_map(Template::names)
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        std::iter::once(&self.explain).chain(self.attributes.iter().map(|(_, template)| template))
     }
 
     /// The field that an example stands for.
@@ -230,6 +237,17 @@ fn check_keys(rule: &Rule) -> Result<(), PackError> {
     if rule.fields.is_empty() {
         return wrong("in: name at least one field".to_owned());
     }
+    if rule.attributes.len() > ATTRIBUTES {
+        return wrong(format!("attributes: {} of them, more than {ATTRIBUTES}", rule.attributes.len()));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let is_name = |name: &str| name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(plain);
+    if let Some((name, _)) = rule.attributes.iter().find(|(name, _)| !is_name(name)) {
+        return wrong(format!("attributes: {name:?} is no name: a letter, then letters, digits, _ . -"));
+    }
+    if let Some(long) = rule.templates().find(|template| template.bytes() > TEMPLATE_BYTES) {
+        return wrong(format!("explain, attributes: a text of {} bytes, more than {TEMPLATE_BYTES}", long.bytes()));
+    }
     Ok(())
 }
 
@@ -248,7 +266,10 @@ fn check_rule(rule: &Rule) -> Result<(), PackError> {
         if pattern.it.len() > PATTERN_BYTES {
             return Err(wrong(format!("is longer than {PATTERN_BYTES} bytes")));
         }
-        let hir = regex_syntax::parse(&pattern.it).map_err(|e| wrong(last_line(&e)))?;
+        let hir = rule.normalise.parse(&pattern.it).map_err(|e| wrong(last_line(&e)))?;
+        if hir.properties().minimum_len().is_none_or(|least| least == 0) {
+            return Err(wrong("matches every text, since it matches nothing at all; write what must be there".to_owned()));
+        }
         if list != "none" {
             names(&hir, &mut captured);
         }
@@ -335,10 +356,22 @@ mod tests {
             &format!("{ONE}all = ['{}']", "x".repeat(5000)),
             &format!("line 10: rule a: all: pattern `{}…`: is longer than 4096 bytes", "x".repeat(60)),
         );
+        says(
+            &format!("{ONE}any = ['.*']"),
+            "line 10: rule a: any: pattern `.*`: matches every text, since it matches nothing at all; write what must be there",
+        );
         says(&ok.replace("'e'", "'e {'"), "line 9: rule a: explain: a brace stands alone; write {{ or }} for one");
         says(
             &ok.replace("'e'", "'e {who}'"),
             "line 6: rule a: explain, attributes: {who} is captured by no pattern of any or all; write (?<who>…)",
+        );
+        says(
+            &ok.replace("'e'", &format!("'{}'", "x".repeat(1001))),
+            "line 6: rule a: explain, attributes: a text of 1001 bytes, more than 1000",
+        );
+        says(
+            &format!("{ok}[rule.attributes]\n'a b' = 'v'"),
+            "line 6: rule a: attributes: \"a b\" is no name: a letter, then letters, digits, _ . -",
         );
         says(&format!("{ok}[rule.attributes]\nx = '{{'"), "line 12: rule a: attributes.x: a brace stands alone; write {{ or }} for one");
         says(

@@ -264,7 +264,7 @@ impl View<'_> {
 }
 
 fn parse(rule: &Rule, pattern: &Placed<String>) -> Result<regex_syntax::hir::Hir, PackError> {
-    regex_syntax::parse(&pattern.it).map_err(|e| wrong(rule, pattern, &e))
+    rule.normalise.parse(&pattern.it).map_err(|e| wrong(rule, pattern, &e))
 }
 
 fn wrong(rule: &Rule, pattern: &Placed<String>, error: &(dyn std::error::Error + 'static)) -> PackError {
@@ -329,10 +329,15 @@ mod tests {
     /// What the `regex` crate says of one rule: whether each pattern is found in a text that the rule looks at.
     fn natively(rule: &Rule, texts: &[Text<'_>]) -> bool {
         let found = |pattern: &Placed<String>| {
-            let regex = regex::Regex::new(&pattern.it).unwrap();
+            let regex = natively_compiled(rule, &pattern.it);
             texts.iter().any(|text| rule.fields.contains(&text.field) && regex.is_match(&rule.normalise.apply(text.text).text))
         };
         (rule.any.is_empty() || rule.any.iter().any(found)) && rule.all.iter().all(found) && !rule.none.iter().any(found)
+    }
+
+    fn natively_compiled(rule: &Rule, pattern: &str) -> regex::Regex {
+        let folds = rule.normalise.apply("A").text == "a";
+        regex::RegexBuilder::new(pattern).case_insensitive(folds).build().unwrap()
     }
 
     fn pattern() -> impl Strategy<Value = String> {
@@ -370,6 +375,8 @@ mod tests {
             code in "(error|ECONN|ETIMEOUT|[0-9]){0,2}",
         ) {
             prop_assume!(!any.is_empty() || !all.is_empty());
+            let empty = |pattern: &String| regex_syntax::parse(pattern).unwrap().properties().minimum_len() == Some(0);
+            prop_assume!(!any.iter().chain(&all).chain(&none).any(empty));
             let (any, all, none) = (format!("{any:?}"), format!("{all:?}"), format!("{none:?}"));
             let rules = rules(&format!("explain = 'e'\nany = {any}\nall = {all}\nnone = {none}\nin = [{fields}]\nnormalise = [{normalise}]"));
             let texts = [
@@ -382,7 +389,7 @@ mod tests {
             for hit in best.iter().flat_map(|found| &found.hits) {
                 let rule = &rules.pack.rules[0];
                 let shown = rule.normalise.apply(texts[hit.text].text);
-                let found = regex::Regex::new(&rule.patterns().nth(hit.pattern).unwrap().it).unwrap().find(&shown.text).unwrap();
+                let found = natively_compiled(rule, &rule.patterns().nth(hit.pattern).unwrap().it).find(&shown.text).unwrap();
                 prop_assert_eq!((hit.start, hit.end), shown.origin(found.start(), found.end()));
             }
         }
@@ -447,6 +454,8 @@ mod tests {
         let rules = rules(&format!("{plain}\nnormalise = ['whitespace', 'quotes', 'case']"));
         let hits = rules.best(&message(text)).unwrap().hits;
         assert_eq!(&text[hits[0].start..hits[0].end], text);
+        let capitals = self::rules("explain = 'e'\nany = ['LIMIT_EXCEEDED']\nnormalise = ['case']");
+        assert!(capitals.best(&message("Limit_Exceeded")).is_some(), "a pattern's letters are no more than the text's");
     }
 
     #[test]

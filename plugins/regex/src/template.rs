@@ -2,6 +2,8 @@
 
 /// The longest text that a name is replaced by, in characters: what stands in an error may be of any length.
 const CAPTURED: usize = 200;
+/// The longest text that comes of all, in characters.
+const FILLED: usize = 1000;
 
 /// A text with names in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,12 @@ impl Template {
         self.0.iter().filter_map(|part| if let Part::Name(name) = part { Some(name.as_str()) } else { None })
     }
 
+    /// How long it is, names not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|part| if let Part::Text(text) = part { text.len() } else { 0 }).sum()
+    }
+
     /// The text with each name replaced by what was captured under it; by a question mark where nothing was.
     #[must_use]
     pub fn fill(&self, captured: &[(String, String)]) -> String {
@@ -61,7 +69,8 @@ impl Template {
             Part::Text(text) => text.clone(),
             Part::Name(name) => captured.iter().find(|(known, _)| known == name).map_or_else(|| "?".to_owned(), |(_, text)| short(text)),
         };
-        self.0.iter().map(part).collect()
+        let text: String = self.0.iter().map(part).collect();
+        text.chars().take(FILLED).collect()
     }
 }
 

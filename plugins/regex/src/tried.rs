@@ -1,12 +1,12 @@
 //! What became of every rule of a pack, told in verdicts: one for each rule, the most confident first. For those who write rules; it is
 //! asked for in the settings. It knows what rules found, not how they are searched for.
 //!
-//! Beside what the rule itself would say, each verdict's attributes hold: `state` (`speaks`, `beaten` or `silent`), `needs` (what
-//! it would take for the rule to speak), and `from` (the pack it was taken over from).
+//! Beside what the rule itself would say, each verdict's attributes hold: `tracejury:state` (`speaks`, `beaten` or `silent`),
+//! `tracejury:needs` (what it would take for the rule to speak), and `tracejury:from` (the pack it was taken over from).
 
 use crate::pack::{Field, Rule, cut};
 use crate::rules::{Rules, Text, Tried};
-use crate::view::{evidence, said};
+use crate::view::{EVIDENCE, evidence, said};
 use crate::{Trace, Verdict};
 
 /// The verdicts.
@@ -25,8 +25,8 @@ fn verdict(trace: &Trace, texts: &[Text<'_>], tried: &Tried<'_>, best: Option<&R
         _ => ("silent", lacks(texts, tried)),
     };
     let mut verdict = said(trace, rule, &tried.captured);
-    verdict.evidence = tried.found.iter().flatten().filter_map(|hit| evidence(texts, hit)).collect();
-    let mut tell = |name: &str, value: &str| verdict.attributes.push((name.to_owned(), value.to_owned()));
+    verdict.evidence = tried.found.iter().flatten().filter_map(|hit| evidence(texts, hit)).take(EVIDENCE).collect();
+    let mut tell = |name: &str, value: &str| verdict.attributes.push((format!("tracejury:{name}"), value.to_owned()));
     tell("state", state);
     if !needs.is_empty() {
         tell("needs", &needs);
@@ -112,7 +112,9 @@ mod tests {
         let told: Vec<_> = verdicts
             .iter()
             .map(|v| {
-                let of = |name: &str| v.attributes.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
+                let of = |name: &str| {
+                    v.attributes.iter().find(|(n, _)| n.strip_prefix("tracejury:") == Some(name)).map_or("", |(_, value)| value)
+                };
                 format!("{} {}: {}", v.rule.as_deref().unwrap(), of("state"), of("needs"))
             })
             .collect();

@@ -112,8 +112,14 @@ fn location(text: &Text<'_>) -> String {
 }
 
 fn verdict(trace: &Trace, texts: &[Text<'_>], found: &Match<'_>) -> Verdict {
-    Verdict { evidence: found.hits.iter().filter_map(|hit| evidence(texts, hit)).collect(), ..said(trace, found.rule, &found.captured) }
+    Verdict {
+        evidence: found.hits.iter().filter_map(|hit| evidence(texts, hit)).take(EVIDENCE).collect(),
+        ..said(trace, found.rule, &found.captured)
+    }
 }
+
+/// How many pieces of evidence stand in one verdict: hosts take no more.
+pub(crate) const EVIDENCE: usize = 64;
 
 /// A hit as the contract has it.
 pub(crate) fn evidence(texts: &[Text<'_>], hit: &Hit) -> Option<Evidence> {

@@ -3,10 +3,11 @@
 /** Where `pattern` first matches: what `evidence` of a verdict holds, with `text` and `groups`; null where it does not. */
 export function find(trace, pattern) {
   for (const { location, text } of texts(trace)) {
-    const match = pattern.exec(text);
+    const match = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")).exec(text);
     if (match) {
-      const start = bytes(text.slice(0, match.index));
-      return { location, start, end: start + bytes(match[0]), text: match[0], groups: match.groups ?? {} };
+      const [from, to] = whole(text, match.index, match.index + match[0].length);
+      const start = bytes(text.slice(0, from));
+      return { location, start, end: start + bytes(text.slice(from, to)), text: match[0], groups: match.groups ?? {} };
     }
   }
   return null;
@@ -16,6 +17,12 @@ export function texts(trace) {
   const of = (error, path) =>
     ["message", "code", "stack"].filter((field) => error?.[field]).map((field) => ({ location: `${path}error.${field}`, text: error[field] }));
   return [...of(trace.steps[trace.failingStep]?.error, `steps[${trace.failingStep}].`), ...of(trace.error, "")];
+}
+
+/** A stretch widened to whole characters: a pattern without the flag `u` may match half of one. */
+function whole(text, start, end) {
+  const low = (index) => /[\udc00-\udfff]/.test(text[index] ?? "") && /[\ud800-\udbff]/.test(text[index - 1] ?? "");
+  return [low(start) ? start - 1 : start, low(end) ? end + 1 : end];
 }
 
 /** How many bytes a text takes in UTF-8, which is what evidence counts in. */
