@@ -8,7 +8,8 @@ use tracejury::config::{self, Isolation, PageScan, Plugins};
 use tracejury::jury::Classifier;
 use tracejury::model::{Environment, Fault, Status, Step, Trace};
 use tracejury::plugin::{Compiler, Loader};
-use tracejury_regex::{self as native, view};
+use tracejury::workshop::as_engine_sees;
+use tracejury_regex::view;
 
 const ROUNDS: usize = 15;
 /// How long each contender runs in each round.
@@ -19,7 +20,7 @@ type Contender<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 
 fn main() {
     let trace = trace();
-    let lowered = lowered(&trace);
+    let lowered = as_engine_sees(&trace);
     let rules = view::Classifier::new("").unwrap();
     let warm = default_classifier(Isolation::Warm, PageScan::Auto);
     let [fresh, unscanned] = [PageScan::Auto, PageScan::Off].map(|scan| default_classifier(Isolation::PerTrace, scan));
@@ -96,28 +97,5 @@ fn trace() -> Trace {
         status: Status("FAILED".into()),
         error: Some(Fault { message: "connect ECONNREFUSED 10.20.30.40:8443".into(), ..Fault::default() }),
         steps: (0..5).map(step).collect(),
-    }
-}
-
-/// The same trace as the contract's type, as the guest sees it: what is not granted is withheld.
-fn lowered(trace: &Trace) -> native::Trace {
-    let fault = |f: &Fault| native::Fault { message: f.message.clone(), stack: f.stack.clone(), code: f.code.clone() };
-    let step = |s: &Step| native::Step {
-        id: s.id.clone(),
-        name: s.name.clone(),
-        timestamp: None,
-        input: None,
-        output: None,
-        error: s.error.as_ref().map(fault),
-    };
-    native::Trace {
-        session_id: trace.session.to_string(),
-        action_id: trace.action.to_string(),
-        environment: trace.environment.to_string(),
-        status: trace.status.to_string(),
-        error: trace.error.as_ref().map(fault),
-        failing_step: trace.failing_step().and_then(|i| u32::try_from(i).ok()),
-        steps: trace.steps.iter().map(step).collect(),
-        attributes: Vec::new(),
     }
 }

@@ -31,7 +31,7 @@ use cache::{Cache, Key};
 pub use draft::{Draft, Packing};
 use engine::Engine;
 use form::Form;
-pub use form::{CASES_SECTION, Kind, Packed};
+pub use form::{CASES_SECTION, Kind, Metadata, Packed};
 use prepare::Start;
 use rayon::prelude::*;
 use sandbox::{Places, Sandbox};

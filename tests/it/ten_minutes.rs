@@ -83,6 +83,15 @@ fn ten_minutes(lang: &str, file: &str, own_tests: impl FnOnce(&Path) -> Option<(
         let example = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
         std::fs::write(dir.join("src/lib.rs"), example).unwrap();
     }
+    if lang == "javascript" {
+        // A slip that only shows when a trace comes is told when it is built.
+        let main = dir.join("classifier.js");
+        let good = std::fs::read_to_string(&main).unwrap();
+        std::fs::write(&main, good.replace("export function classify", "export function clasify")).unwrap();
+        let said = ok(&["plugin", "build", "ours"]).stderr;
+        assert!(said.contains("fails on a first trace: ") && said.contains("in classifier.js an export may be missing"), "{said}");
+        std::fs::write(&main, good).unwrap();
+    }
     edit(&dir);
     build();
     ok(&["plugin", "test", &path]);

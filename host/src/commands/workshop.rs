@@ -42,6 +42,12 @@ fn build(args: BuildArgs) -> Result<Exit, Failure> {
     let loader = loader(&settings(&args.common)?.plugins)?;
     let built = workshop::build(&loader, &args.dir, args.output.as_deref())?;
     report::to_stdout(&built.file.display().to_string());
+    if let Some(why) = &built.fails {
+        report::warn(
+            &format!("{}: fails on a first trace: {why}", built.file.display()),
+            "`tracejury plugin check` tries it on more of them",
+        );
+    }
     report::to_stderr(&format!("{} KiB; `tracejury plugin check {}` looks at it from all sides", built.bytes >> 10, built.file.display()));
     Ok(Exit::AsExpected)
 }

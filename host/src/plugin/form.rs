@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tracejury_regex::pack::{self, BUILT_IN, BUILT_IN_NAME, Pack, PackError};
 use tracejury_regex::settings::{Answer, Bundle, MOST, Part};
-use wasmparser::{ComponentName, CustomSectionReader, KnownCustom, Parser, Payload};
+use wasmparser::{Chunk, ComponentName, CustomSectionReader, KnownCustom, Parser, Payload};
 
 /// The default classifier and engine of rule packs, built from `plugins/regex` by its `build.sh`.
 pub(super) const RULES_ENGINE: &[u8] = include_bytes!("../../../plugins/regex/regex.wasm");
@@ -120,6 +120,12 @@ impl<'a> Form<'a> {
             Kind::Rules if answer != Answer::Best => Ok(Bundle { answer, ..Bundle::of_settings(&self.configure)? }.to_settings()),
             _ => Ok(self.configure.clone()),
         }
+    }
+
+    /// How many rules it has, where somebody has counted already: of the default classifier that would take as long as all the rest of
+    /// its start.
+    pub(super) fn rules(&self) -> Option<usize> {
+        self.pack.get()?.as_ref().map(|pack| pack.rules.len())
     }
 
     /// Its rules, with those it takes over.
@@ -280,7 +286,8 @@ fn script<'a>(path: &Path, text: &str) -> Result<Form<'a>, PluginError> {
 fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> {
     let file = path.display().to_string();
     source::looks_like_component(bytes).map_err(|(what, help)| super::refused(&file, what, help))?;
-    let (rules, script) = (section(bytes, RULES_SECTION), section(bytes, SCRIPT_SECTION));
+    let sections = Sections::of(bytes);
+    let (rules, script) = (sections.text(RULES_SECTION), sections.text(SCRIPT_SECTION));
     let (kind, configure) = match (&rules, &script) {
         (Some(rules), None) => (Kind::Rules, rules.clone()),
         (None, Some(script)) => (Kind::Script, script.clone()),
@@ -303,57 +310,65 @@ fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> 
         engine: Cow::Borrowed(engine.map_or(bytes, |(_, engine)| engine)),
         configure,
         digest: Digest::of(bytes),
-        cases: section(bytes, CASES_SECTION),
+        cases: sections.text(CASES_SECTION),
         bytes: bytes.len(),
-        metadata: metadata(bytes),
+        metadata: sections.metadata(),
         pack: OnceLock::new(),
     })
 }
 
-/// What the sections of a component say about it, fit to be shown.
-fn metadata(bytes: &[u8]) -> Metadata {
-    let fit = |text: String| printable(&text.chars().take(METADATA_CHARS).collect::<String>());
-    let text = |name: &str| section(bytes, name).map(fit);
-    Metadata {
-        name: name(bytes).map(fit),
-        version: text("version"),
-        description: text("description"),
-        licenses: text("licenses"),
-        source: text("source"),
-    }
-}
+/// The custom sections of a component itself, not of those within it, as far as it can be read.
+struct Sections<'a>(Vec<CustomSectionReader<'a>>);
 
-/// The name of the component itself; of several the last one counts, since a packed plugin's stands behind its engine's.
-fn name(bytes: &[u8]) -> Option<String> {
-    let named = |section: CustomSectionReader<'_>| match section.as_known() {
-        KnownCustom::ComponentName(parts) => parts.into_iter().flatten().find_map(|part| match part {
-            ComponentName::Component { name, .. } => Some(name.to_owned()),
-            _ => None,
-        }),
-        _ => None,
-    };
-    own_sections(bytes).filter_map(named).last()
-}
-
-/// The text of a custom section of the component itself, not of one within it; the first of that name.
-fn section(bytes: &[u8], name: &str) -> Option<String> {
-    let found = own_sections(bytes).find(|section| section.name() == name)?;
-    String::from_utf8(found.data().to_vec()).ok()
-}
-
-/// The custom sections of the component itself, as far as it can be read.
-fn own_sections(bytes: &[u8]) -> impl Iterator<Item = CustomSectionReader<'_>> {
-    let mut depth = 0_usize;
-    let payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
-    payloads.filter_map(move |payload| {
-        match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(found) if depth == 0 => return Some(found),
-            _ => {}
+impl<'a> Sections<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let (mut sections, mut parser, mut rest) = (Vec::new(), Parser::new(0), bytes);
+        while let Ok(Chunk::Parsed { consumed, payload }) = parser.parse(rest, true) {
+            // What is nested is stepped over: nearly all of a component is.
+            let nested = match payload {
+                Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => unchecked_range.len(),
+                Payload::End(_) => break,
+                Payload::CustomSection(found) => {
+                    sections.push(found);
+                    0
+                }
+                _ => 0,
+            };
+            rest = rest.get(consumed.saturating_add(nested)..).unwrap_or_default();
         }
-        None
-    })
+        Self(sections)
+    }
+
+    /// The text of the first section of this name.
+    fn text(&self, name: &str) -> Option<String> {
+        let found = self.0.iter().find(|section| section.name() == name)?;
+        String::from_utf8(found.data().to_vec()).ok()
+    }
+
+    /// The component's name; of several the last one counts, since a packed plugin's stands behind its engine's.
+    fn name(&self) -> Option<String> {
+        let named = |section: &CustomSectionReader<'_>| match section.as_known() {
+            KnownCustom::ComponentName(parts) => parts.into_iter().flatten().find_map(|part| match part {
+                ComponentName::Component { name, .. } => Some(name.to_owned()),
+                _ => None,
+            }),
+            _ => None,
+        };
+        self.0.iter().rev().find_map(named)
+    }
+
+    /// What they say about the component, fit to be shown.
+    fn metadata(&self) -> Metadata {
+        let fit = |text: String| printable(&text.chars().take(METADATA_CHARS).collect::<String>());
+        let text = |name: &str| self.text(name).map(fit);
+        Metadata {
+            name: self.name().map(fit),
+            version: text("version"),
+            description: text("description"),
+            licenses: text("licenses"),
+            source: text("source"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub struct Profile {
     pub kind: Option<Kind>,
     /// Whether it brings its engine along, and which.
     pub packed: Packed,
-    /// How many rules it has, where it is a rule pack.
+    /// How many rules it has, where it is a rule pack in a file of its own.
     pub rules: Option<usize>,
     /// Whether the settings do without it.
     pub disabled: bool,
@@ -144,7 +144,7 @@ impl Profile {
             summary: about.summary,
             kind: Some(form.kind),
             packed: form.packed,
-            rules: form.pack().map(|pack| pack.rules.len()),
+            rules: form.rules(),
             disabled: false,
             metadata: form.metadata.clone(),
             digest: Some(identity.digest),

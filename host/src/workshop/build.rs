@@ -4,10 +4,13 @@ use super::WorkshopError;
 use super::cases::beside;
 use super::pack::{describe, pack};
 use super::project::{Project, Source};
-use crate::plugin::Loader;
+use super::test::example;
+use super::trial::Trial;
+use crate::plugin::{Loader, Sight};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tracejury_regex::pack::Field;
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -23,6 +26,8 @@ pub struct Built {
     pub file: PathBuf,
     /// Its size in bytes.
     pub bytes: usize,
+    /// Why it fails on a first trace, if it does: it was built all the same.
+    pub fails: Option<String>,
 }
 
 /// Builds the project in `dir`, to `output` or to `NAME.wasm` in it.
@@ -46,7 +51,12 @@ pub fn build(loader: &Loader, dir: &Path, output: Option<&Path>) -> Result<Built
         return Err(WorkshopError { help: remedy(&project.source).unwrap_or(&refused.help).to_owned(), ..refused });
     }
     named(&file, &bytes).map_err(|e| WorkshopError::file(&file, &e))?;
-    Ok(Built { file, bytes: bytes.len() })
+    let fails = Trial::of(loader, &file, Sight::AsGranted)?.hear(&example(Field::Message, "a first trace")).answer.err();
+    let fails = fails.map(|why| match &project.source {
+        Source::JavaScript(main) => format!("{why}; in {main} an export may be missing, or a field be of another type than the contract's"),
+        _ => why.to_string(),
+    });
+    Ok(Built { file, bytes: bytes.len(), fails })
 }
 
 /// Writes a file under another name first: who watches the folder sees the whole of it.

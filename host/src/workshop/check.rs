@@ -2,7 +2,7 @@
 //! every kind, and whether the same trace gets the same answer.
 
 use super::cases::{Cases, short};
-use super::pack::{About, describe};
+use super::pack::describe;
 use super::test::test;
 use super::trial::{Heard, Trial};
 use super::{WorkshopError, world};
@@ -121,8 +121,7 @@ fn metadata(file: &Path, profile: &Profile, findings: &mut Vec<Finding>) {
             findings.push(warning("metadata", format!("no {what} is given; whoever gets it will ask")));
         }
     }
-    let about = About { licenses: profile.metadata.licenses.clone(), source: profile.metadata.source.clone(), ..About::default() };
-    if let Err(error) = describe(&mut Vec::new(), &about) {
+    if let Err(error) = describe(&mut Vec::new(), &profile.metadata) {
         findings.push(bad("metadata", format!("{}; {}", error.what, error.help)));
     }
     if findings.len() == before {

@@ -4,24 +4,9 @@
 use super::WorkshopError;
 use super::cases::Cases;
 use crate::config::{Grants, Read};
-use crate::plugin::{Kind, Loader, Packed, Packing};
+use crate::plugin::{Kind, Loader, Metadata, Packed, Packing};
 use std::path::Path;
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
-
-/// What people want to know of a plugin; kept in the sections that tools for WebAssembly know.
-#[derive(Debug, Clone, Default)]
-pub struct About {
-    /// The name.
-    pub name: Option<String>,
-    /// The version.
-    pub version: Option<String>,
-    /// What it does.
-    pub description: Option<String>,
-    /// Under which licence it may be used, as an SPDX expression.
-    pub licenses: Option<String>,
-    /// Where it is developed, as a URL.
-    pub source: Option<String>,
-}
 
 /// The bytes of the packed plugin.
 ///
@@ -40,7 +25,7 @@ pub fn pack(
         return Err(WorkshopError::new(what, "give it to others as it is; `tracejury plugin pack` is for rule packs and scripts"));
     }
     let profile = packing.profile.clone();
-    let about = About {
+    let about = Metadata {
         name: Some(profile.name),
         version: Some(profile.version),
         description: Some(profile.summary).filter(|summary| !summary.is_empty()),
@@ -62,7 +47,7 @@ pub fn pack(
 }
 
 /// Adds what people want to know to a component.
-pub(super) fn describe(bytes: &mut Vec<u8>, about: &About) -> Result<(), WorkshopError> {
+pub(super) fn describe(bytes: &mut Vec<u8>, about: &Metadata) -> Result<(), WorkshopError> {
     use wasm_metadata::{Description, Licenses, Source, Version};
     let wrong = |what: &str, text: &str, help: &str| WorkshopError::new(format!("{what}: {text:?} is malformed"), help);
     if let Some(name) = &about.name {

@@ -2,7 +2,7 @@
 //! about it.
 
 use super::WorkshopError;
-use super::pack::About;
+use crate::plugin::Metadata;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Project {
     pub(super) dir: PathBuf,
     pub(super) name: String,
-    pub(super) about: About,
+    pub(super) about: Metadata,
     pub(super) source: Source,
 }
 
@@ -60,7 +60,7 @@ impl Project {
         match texts.as_slice() {
             [one] => {
                 let name = one.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                Ok(Self { dir: dir.to_owned(), name, about: About::default(), source: Source::Text(one.clone()) })
+                Ok(Self { dir: dir.to_owned(), name, about: Metadata::default(), source: Source::Text(one.clone()) })
             }
             [] => Err(WorkshopError::new(
                 format!("{}: there is no project here", dir.display()),
@@ -78,7 +78,7 @@ impl Project {
         // A package of a scope, such as `@acme/refunds`, is a file without it.
         let name = name.rsplit('/').next().unwrap_or(&name).to_owned();
         let linked = manifest.get(repository).and_then(|repository| repository.get("url")).and_then(Value::as_str).map(str::to_owned);
-        let about = About {
+        let about = Metadata {
             name: Some(name.clone()),
             version: string(manifest, "version"),
             description: string(manifest, "description"),

@@ -65,12 +65,16 @@ impl Template {
     /// The text with each name replaced by what was captured under it; by a question mark where nothing was.
     #[must_use]
     pub fn fill(&self, captured: &[(String, String)]) -> String {
+        if let [Part::Text(text)] = self.0.as_slice() {
+            return text.clone();
+        }
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
             Part::Name(name) => captured.iter().find(|(known, _)| known == name).map_or_else(|| "?".to_owned(), |(_, text)| short(text)),
         };
-        let text: String = self.0.iter().map(part).collect();
-        text.chars().take(FILLED).collect()
+        let mut text: String = self.0.iter().map(part).collect();
+        text.truncate(text.char_indices().nth(FILLED).map_or(text.len(), |(end, _)| end));
+        text
     }
 }
 
