@@ -6,9 +6,9 @@
 pub const KEY: usize = 3;
 /// How much of a literal is looked for, in bytes: more tells hardly more, and this much is compared in one step.
 pub const LONGEST: usize = 8;
-/// The least size of the filter, in bits, as a power of two. With more literals it is larger, so that most of it stays empty.
-const FILTER_BITS: u32 = 14;
-const MOST_FILTER_BITS: u32 = 20;
+/// The sizes that a filter may have, in bits, as powers of two. With more literals it is larger, so that most of it stays empty; three
+/// sizes, each known when this is compiled, since a hash is made of every byte.
+const FILTER_BITS: [u32; 3] = [14, 17, 20];
 /// How many of a hash's lower bits its place in `starts` does not tell.
 const SHARED_BITS: u32 = 5;
 
@@ -39,7 +39,8 @@ impl Finder {
     /// beginning.
     pub fn new<'a>(literals: impl Iterator<Item = &'a [u8]>) -> Self {
         let literals: Vec<_> = literals.collect();
-        let bits = (literals.len().max(1).ilog2() + 5).clamp(FILTER_BITS, MOST_FILTER_BITS);
+        let wanted = literals.len().max(1).ilog2() + 5;
+        let bits = FILTER_BITS.into_iter().find(|bits| *bits >= wanted).unwrap_or(FILTER_BITS[2]);
         let entry = |(index, literal): (usize, &&[u8])| {
             let mask = literal.iter().take(LONGEST).fold(0, |mask, _| mask << 8 | 0xff);
             Some(Entry { hash: hash(key(literal)?, bits), bytes: number(literal), mask, index })
@@ -58,11 +59,19 @@ impl Finder {
     }
 
     /// Tells of every literal in `text`, which is in lower case: its index and where it starts, from the front to the back.
-    pub fn find(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
+    pub fn find(&self, text: &[u8], found: impl FnMut(usize, usize)) {
+        match self.bits {
+            14 => self.find_by::<14>(text, found),
+            17 => self.find_by::<17>(text, found),
+            _ => self.find_by::<20>(text, found),
+        }
+    }
+
+    fn find_by<const BITS: u32>(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
         let Some(mut key) = key(text).map(|key| key << 8) else { return };
         for (at, last) in text.iter().skip(KEY - 1).enumerate() {
             key = key >> 8 | u32::from(*last) << (8 * (KEY - 1));
-            let hash = hash(key, self.bits);
+            let hash = hash(key, BITS);
             let passes = self.filter.get(hash as usize / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1);
             if passes {
                 self.compare(number(text.get(at..).unwrap_or_default()), hash, |literal| found(literal, at));

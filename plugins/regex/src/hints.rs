@@ -64,6 +64,8 @@ pub struct Index {
     everything: Hint,
     /// Of a pattern whose literal many share: the others, one of which must stand somewhere in the text.
     also: Vec<Vec<usize>>,
+    /// Whether there is any such pattern.
+    crowded: bool,
 }
 
 /// From how many patterns on that share a literal the others that they need are looked for too.
@@ -115,7 +117,8 @@ impl Index {
         let of = |pattern: usize| needs(pattern).into_iter().flat_map(|found| &found.also).filter_map(|l| places.get(l).copied()).collect();
         let also = (0..required.len()).map(of).collect();
         let (literals, hints): (Vec<_>, _) = by_literal.into_iter().unzip();
-        Self { literals: Finder::new(literals.iter().map(Vec::as_slice)), hints, always, everything, also }
+        let crowded = !crowded.is_empty();
+        Self { literals: Finder::new(literals.iter().map(Vec::as_slice)), hints, always, everything, also, crowded }
     }
 
     /// The rules that may hold whatever a text says, by rank.
@@ -126,7 +129,8 @@ impl Index {
     /// What may match `text`; the rules that it makes possible are added to `ranks`.
     #[must_use]
     pub fn look(&self, text: &str, ranks: &mut Marks) -> Hints {
-        let (patterns, literals) = (Marks::of(self.also.len()), Marks::of(self.hints.len()));
+        // Only where somebody asks for them: every set is an allocation.
+        let (patterns, literals) = (Marks::of(self.also.len()), Marks::of(if self.crowded { self.hints.len() } else { 0 }));
         let mut hints = Hints { patterns, places: Vec::new(), literals, everywhere: false };
         hints.patterns.add(&self.always.patterns);
         if !text.is_ascii() && FOLDS_TO_ASCII.iter().any(|fold| text.contains(fold)) {
@@ -154,9 +158,11 @@ impl Index {
     /// Whether a pattern may match the text that `hints` are of.
     #[must_use]
     pub fn may_match(&self, hints: &Hints, pattern: usize) -> bool {
+        if !hints.patterns.has(pattern) || !self.crowded || hints.everywhere {
+            return hints.patterns.has(pattern);
+        }
         let also = self.also.get(pattern).map(Vec::as_slice).unwrap_or_default();
-        let has_other = || also.is_empty() || hints.everywhere || also.iter().any(|literal| hints.literals.has(*literal));
-        hints.patterns.has(pattern) && has_other()
+        also.is_empty() || also.iter().any(|literal| hints.literals.has(*literal))
     }
 
     /// Where the literals of a pattern stand.
