@@ -26,7 +26,7 @@ pub use seats::Loaded;
 
 use crate::config::{Grants, Isolation, Limits, Plugins, Read};
 use crate::jury::Classifier;
-use crate::model::{Abstention, Digest, Identity, Trace, Verdict};
+use crate::model::{Abstention, Identity, Trace, Verdict};
 use cache::{Cache, Key};
 pub use draft::{Draft, Packing};
 use engine::Engine;
@@ -177,7 +177,7 @@ impl Loader {
             (Kind::Script, _) | (Kind::Rules, Use::Draft(..)) => Start::Configured,
             _ => Start::Captured(configure.clone()),
         };
-        let key = Key::new(&self.engine, &self.settings, Digest::of(&form.engine), &start);
+        let key = Key::new(&self.engine, &self.settings, form.engine_digest, &start);
         let found = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, &key));
         let compiled = if found.is_some() { Compiled::Before } else { Compiled::Now };
         let placed = |error| form::at_its_place(form, file, error);

@@ -7,7 +7,7 @@ use crate::model::{Digest, printable};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use tracejury_regex::pack::{self, BUILT_IN, BUILT_IN_NAME, Pack, PackError};
 use tracejury_regex::settings::{Answer, Bundle, MOST, Part};
 use wasmparser::{Chunk, ComponentName, CustomSectionReader, KnownCustom, Parser, Payload};
@@ -16,6 +16,9 @@ use wasmparser::{Chunk, ComponentName, CustomSectionReader, KnownCustom, Parser,
 pub(super) const RULES_ENGINE: &[u8] = include_bytes!("../../../plugins/regex/regex.wasm");
 /// The engine of scripts, built from `plugins/javascript` by its `build.sh`.
 pub(super) const SCRIPT_ENGINE: &[u8] = include_bytes!("../../../plugins/javascript/javascript.wasm");
+/// Their digests: hashing a megabyte takes a millisecond, and each may run many plugins.
+static RULES_DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(RULES_ENGINE));
+static SCRIPT_DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(SCRIPT_ENGINE));
 /// The custom sections that a packed plugin carries (component model, binary format: section 0): the settings for its engine, by
 /// kind, and its cases.
 pub(super) const RULES_SECTION: &str = "tracejury:rules@1";
@@ -57,8 +60,9 @@ pub(super) struct Form<'a> {
     pub(super) kind: Kind,
     /// Whether it brings its engine along, and which.
     pub(super) packed: Packed,
-    /// The component that runs.
+    /// The component that runs, and its digest.
     pub(super) engine: Cow<'a, [u8]>,
+    pub(super) engine_digest: Digest,
     /// What it is configured with.
     pub(super) configure: String,
     /// Of the file; of a pack that extends others, of all their texts.
@@ -96,8 +100,9 @@ impl<'a> Form<'a> {
             kind: Kind::Rules,
             packed: Packed::No,
             engine: Cow::Borrowed(RULES_ENGINE),
+            engine_digest: *RULES_DIGEST,
             configure: String::new(),
-            digest: Digest::of(RULES_ENGINE),
+            digest: *RULES_DIGEST,
             cases: None,
             bytes: RULES_ENGINE.len(),
             metadata: Metadata::default(),
@@ -163,6 +168,7 @@ fn rules<'a>(path: &Path, text: &str, limit: Count) -> Result<Form<'a>, PluginEr
         kind: Kind::Rules,
         packed: Packed::No,
         engine: Cow::Borrowed(RULES_ENGINE),
+        engine_digest: *RULES_DIGEST,
         configure,
         digest,
         cases: None,
@@ -273,6 +279,7 @@ fn script<'a>(path: &Path, text: &str) -> Result<Form<'a>, PluginError> {
         kind: Kind::Script,
         packed: Packed::No,
         engine: Cow::Borrowed(SCRIPT_ENGINE),
+        engine_digest: *SCRIPT_DIGEST,
         configure: format!("{text}\n//# sourceURL={name}"),
         digest: Digest::of(text.as_bytes()),
         cases: None,
@@ -298,8 +305,9 @@ fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> 
         return Err(super::refused(&file, format!("carries more than {} MiB of text", TEXT_BYTES >> 20), "ask its author"));
     }
     // What is packed with the very engine that is at hand runs on what is compiled of it already.
-    let ours = [(Kind::Rules, RULES_ENGINE), (Kind::Script, SCRIPT_ENGINE)];
-    let engine = ours.into_iter().find(|(of, engine)| *of == kind && bytes.starts_with(engine));
+    let ours = [(Kind::Rules, RULES_ENGINE, &RULES_DIGEST), (Kind::Script, SCRIPT_ENGINE, &SCRIPT_DIGEST)];
+    let engine = ours.into_iter().find(|(of, engine, _)| *of == kind && bytes.starts_with(engine));
+    let digest = Digest::of(bytes);
     Ok(Form {
         kind,
         packed: match (kind, engine) {
@@ -307,9 +315,10 @@ fn component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Form<'a>, PluginError> 
             (_, Some(_)) => Packed::OurEngine,
             (_, None) => Packed::OtherEngine,
         },
-        engine: Cow::Borrowed(engine.map_or(bytes, |(_, engine)| engine)),
+        engine: Cow::Borrowed(engine.map_or(bytes, |(_, engine, _)| engine)),
+        engine_digest: engine.map_or(digest, |(.., digest)| **digest),
         configure,
-        digest: Digest::of(bytes),
+        digest,
         cases: sections.text(CASES_SECTION),
         bytes: bytes.len(),
         metadata: sections.metadata(),
