@@ -79,11 +79,11 @@ fn main() {
         let trace = trace(count);
         let [fresh, warm] = [Isolation::PerTrace, Isolation::Warm].map(|isolation| plugins(home.path(), isolation));
         let fresh = Loader::new(&fresh, Compiler::Here, |_| ()).unwrap();
-        let (made, _) = timed(|| fresh.judge(Some(&path)).unwrap());
-        let (start, fresh) = timed(|| fresh.judge(Some(&path)).unwrap());
+        let (made, _) = timed(|| fresh.judge(&path).unwrap());
+        let (start, fresh) = timed(|| fresh.judge(&path).unwrap());
         let kept: u64 =
             std::fs::read_dir(home.path().join("cache")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).max().unwrap();
-        let warm = Loader::new(&warm, Compiler::Here, |_| ()).unwrap().judge(Some(&path)).unwrap();
+        let warm = Loader::new(&warm, Compiler::Here, |_| ()).unwrap().judge(&path).unwrap();
         let native = fresh.native().unwrap();
         let lowered = as_engine_sees(&trace);
         let rules = fresh.pack.as_ref().unwrap();

@@ -40,7 +40,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 pub use tracejury_regex::pack::BUILT_IN_NAME;
-pub use tracejury_regex::settings::Answer;
+use tracejury_regex::settings::Answer;
 
 /// Where the default classifier comes from, in place of a file's name.
 pub const DEFAULT_FILE: &str = "the default classifier";
@@ -165,9 +165,14 @@ impl Loader {
     }
 
     fn file(&self, path: &Path) -> Result<Plugin, PluginError> {
+        self.understood(path, |file, form| self.plugin(file, form, Use::Run))
+    }
+
+    /// What `load` makes of a file that was read and understood.
+    fn understood<T>(&self, path: &Path, load: impl FnOnce(&str, &Form<'_>) -> Result<T, PluginError>) -> Result<T, PluginError> {
         let bytes = source::read(path, self.settings.max_file_mib)?;
         let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
-        self.plugin(&path.display().to_string(), &form, Use::Run)
+        load(&path.display().to_string(), &form)
     }
 
     fn plugin(&self, file: &str, form: &Form<'_>, used: Use) -> Result<Plugin, PluginError> {
@@ -283,9 +288,8 @@ impl Use {
     }
 
     fn grants(self, granted: Grants, asked: &[String]) -> Grants {
-        let all = [Read::Input, Read::Output, Read::Timestamp];
         match self {
-            Self::Draft(_, Sight::AsAsked) => all.into_iter().filter(|read| asked.iter().any(|asked| asked == read.as_str())).collect(),
+            Self::Draft(_, Sight::AsAsked) => Read::among(asked),
             _ => granted,
         }
     }

@@ -4,7 +4,7 @@ use super::{loaded, refused, settings, unclassified, workshop};
 use crate::cli::{InspectArgs, PluginCommand};
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
-use crate::plugin::{self, Compiled, DEFAULT_FILE, Kind, Loaded, Loader, Packed, Profile};
+use crate::plugin::{self, Compiled, Kind, Loaded, Loader, Packed, Profile};
 use crate::report::{self, Format};
 use std::path::Path;
 
@@ -65,13 +65,13 @@ async fn inspect(args: InspectArgs) -> Result<Exit, Failure> {
 /// The rules or the script of a plugin, as its author wrote them.
 fn texts(loader: &Loader, loaded: &Loaded, plugin: &str) -> Result<Exit, Failure> {
     let file = find(loaded, plugin).map_or(plugin, |profile| profile.file.as_str());
-    let draft = loader.judge(Some(Path::new(file)).filter(|file| *file != Path::new(DEFAULT_FILE)))?;
-    if draft.texts.is_empty() {
+    let texts = loader.judge(Path::new(file))?.texts();
+    if texts.is_empty() {
         let what = format!("{file}: is a component of its own: it has no rules that could be read");
         return Err(Failure::new(Exit::Usage, what, "`tracejury plugin inspect` without --rules shows what there is to know"));
     }
-    for (name, text) in &draft.texts {
-        if draft.texts.len() > 1 {
+    for (name, text) in &texts {
+        if texts.len() > 1 {
             report::to_stdout(&format!("# {}", printable(name)));
         }
         text.lines().for_each(|line| report::to_stdout(&printable(line)));

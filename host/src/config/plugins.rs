@@ -172,6 +172,15 @@ pub enum Read {
 }
 
 impl Read {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Input, Self::Output, Self::Timestamp];
+
+    /// Those that are named among `names`; what is none of them counts for nothing.
+    #[must_use]
+    pub fn among(names: &[String]) -> Grants {
+        Self::ALL.into_iter().filter(|read| names.iter().any(|name| name == read.as_str())).collect()
+    }
+
     /// The part's name, in settings as in a location.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -13,28 +13,13 @@ use tracejury_regex::settings::{Answer, Bundle};
 /// A plugin that is being written.
 pub struct Draft {
     plugin: Plugin,
+    /// The same, asked about every rule; where it is on trial and has rules.
+    every: Option<Plugin>,
     /// Its rules, where it is a rule pack.
     pub pack: Option<Arc<Pack>>,
     /// The cases in its file.
     pub cases: Option<String>,
-    /// The rules or the script as text, each with its file's name.
-    pub texts: Vec<(String, String)>,
     configure: String,
-}
-
-impl Loader {
-    /// Loads a file, or the default classifier by the name of its file, to be tried and to answer this much.
-    ///
-    /// # Errors
-    /// Why it is refused.
-    pub fn draft(&self, path: &Path, answer: Answer, sight: Sight) -> Result<Draft, PluginError> {
-        if path == Path::new(DEFAULT_FILE) {
-            return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Draft(answer, sight));
-        }
-        let bytes = source::read(path, self.settings.max_file_mib)?;
-        let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
-        self.loaded(&path.display().to_string(), &form, Use::Draft(answer, sight))
-    }
 }
 
 /// A rule pack or a script, and what goes into one file with it.
@@ -54,17 +39,44 @@ pub struct Packing {
 }
 
 impl Loader {
+    /// Loads a file, or the default classifier by the name of its file, to be tried.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn draft(&self, path: &Path, sight: Sight) -> Result<Draft, PluginError> {
+        self.drafted(path, |file, form| {
+            let plugin = self.plugin(file, form, Use::Draft(Answer::Best, sight))?;
+            let every = form.pack().map(|_| self.plugin(file, form, Use::Draft(Answer::EveryRule, sight))).transpose()?;
+            Ok(Draft::new(plugin, every, form))
+        })
+    }
+
+    /// The same as it hears traces in a run.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn judge(&self, path: &Path) -> Result<Draft, PluginError> {
+        self.drafted(path, |file, form| Ok(Draft::new(self.plugin(file, form, Use::Run)?, None, form)))
+    }
+
+    fn drafted(&self, path: &Path, load: impl FnOnce(&str, &Form<'_>) -> Result<Draft, PluginError>) -> Result<Draft, PluginError> {
+        match path == Path::new(DEFAULT_FILE) {
+            true => load(DEFAULT_FILE, &Form::of_default()),
+            false => self.understood(path, load),
+        }
+    }
+
     /// What is packed of a file.
     ///
     /// # Errors
     /// Why it is refused.
     pub fn packing(&self, path: &Path) -> Result<Packing, PluginError> {
-        let bytes = source::read(path, self.settings.max_file_mib)?;
-        let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
-        let plugin = self.plugin(&path.display().to_string(), &form, Use::Draft(Answer::Best, Sight::AsGranted))?;
-        let section = if form.kind == Kind::Script { SCRIPT_SECTION } else { RULES_SECTION };
-        let (kind, packed, text) = (form.kind, form.packed, carried(&form));
-        Ok(Packing { kind, packed, profile: plugin.profile, bytes: form.engine.into_owned(), section, text })
+        self.understood(path, |file, form| {
+            let profile = self.plugin(file, form, Use::Draft(Answer::Best, Sight::AsGranted))?.profile;
+            let section = if form.kind == Kind::Script { SCRIPT_SECTION } else { RULES_SECTION };
+            let (bytes, text) = (form.engine.to_vec(), form.configure.clone());
+            Ok(Packing { kind: form.kind, packed: form.packed, profile, bytes, section, text })
+        })
     }
 
     /// The bytes of a plugin's file, as far as any is read.
@@ -74,46 +86,18 @@ impl Loader {
     pub fn bytes(&self, path: &Path) -> Result<Vec<u8>, PluginError> {
         source::read(path, self.settings.max_file_mib)
     }
-
-    /// A file as it hears traces in a run, or the default classifier.
-    ///
-    /// # Errors
-    /// Why it is refused.
-    pub fn judge(&self, path: Option<&Path>) -> Result<Draft, PluginError> {
-        let Some(path) = path.filter(|path| *path != Path::new(DEFAULT_FILE)) else {
-            return self.loaded(DEFAULT_FILE, &Form::of_default(), Use::Run);
-        };
-        let bytes = source::read(path, self.settings.max_file_mib)?;
-        let form = Form::of(path, &bytes, self.settings.max_file_mib)?;
-        self.loaded(&path.display().to_string(), &form, Use::Run)
-    }
-
-    fn loaded(&self, file: &str, form: &Form<'_>, used: Use) -> Result<Draft, PluginError> {
-        let plugin = self.plugin(file, form, used)?;
-        Ok(Draft { plugin, pack: form.pack(), texts: texts(form), cases: form.cases.clone(), configure: form.configure.clone() })
-    }
-}
-
-/// The text that a packed plugin carries: of a pack with the names of its files, but not with where they lay.
-fn carried(form: &Form<'_>) -> String {
-    match Bundle::of_settings(&form.configure) {
-        Ok(mut bundle) if form.kind == Kind::Rules => {
-            for part in &mut bundle.pack {
-                let name = Path::new(&part.file).file_name().map(|name| name.to_string_lossy().into_owned());
-                part.file = name.unwrap_or_default();
-            }
-            bundle.to_settings()
-        }
-        _ => form.configure.clone(),
-    }
 }
 
 impl Draft {
+    fn new(plugin: Plugin, every: Option<Plugin>, form: &Form<'_>) -> Self {
+        Self { plugin, every, pack: form.pack(), cases: form.cases.clone(), configure: form.configure.clone() }
+    }
+
     /// Its rules, to be run in this process, where it has any.
     #[must_use]
     pub fn native(&self) -> Option<tracejury_regex::view::Classifier> {
         // Of another engine's nobody has said that they are within limits.
-        let rules = self.plugin.profile.kind == Some(Kind::Rules) && self.plugin.profile.packed != Packed::OtherEngine;
+        let rules = self.profile().kind == Some(Kind::Rules) && self.profile().packed != Packed::OtherEngine;
         rules.then(|| tracejury_regex::view::Classifier::new(&self.configure).ok()).flatten()
     }
 
@@ -130,19 +114,27 @@ impl Draft {
     pub fn classify(&self, trace: &Trace) -> Result<Vec<Verdict>, Abstention> {
         self.plugin.classify(trace)
     }
-}
 
-fn texts(form: &Form<'_>) -> Vec<(String, String)> {
-    match form.kind {
-        Kind::Component => Vec::new(),
-        // Without the name of its file, which stands in the last line for its engine.
-        Kind::Script => {
-            let end = form.configure.rfind("\n//# sourceURL=").unwrap_or(form.configure.len());
-            vec![("script".to_owned(), form.configure.get(..end).unwrap_or_default().to_owned())]
-        }
-        Kind::Rules => {
-            let bundle = Bundle::of_settings(&form.configure).map(|bundle| bundle.pack).unwrap_or_default();
-            bundle.into_iter().map(|part| (part.file, part.text)).collect()
+    /// What it says of each of its rules; nothing where it has none, is not on trial, or fails.
+    #[must_use]
+    pub fn every_rule(&self, trace: &Trace) -> Vec<Verdict> {
+        self.every.as_ref().and_then(|every| every.classify(trace).ok()).unwrap_or_default()
+    }
+
+    /// Its rules or its script as text, each with its file's name.
+    #[must_use]
+    pub fn texts(&self) -> Vec<(String, String)> {
+        match self.profile().kind {
+            // Without the name of its file, which stands in the last line for its engine.
+            Some(Kind::Script) => {
+                let end = self.configure.rfind("\n//# sourceURL=").unwrap_or(self.configure.len());
+                vec![("script".to_owned(), self.configure.get(..end).unwrap_or_default().to_owned())]
+            }
+            Some(Kind::Rules) => {
+                let bundle = Bundle::of_settings(&self.configure).map(|bundle| bundle.pack).unwrap_or_default();
+                bundle.into_iter().map(|part| (part.file, part.text)).collect()
+            }
+            Some(Kind::Component) | None => Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::cases::Cases;
 use super::check::conformance_set;
 use super::native::Native;
 use crate::model::{Fault, Trace};
-use crate::plugin::Loader;
+use crate::plugin::{DEFAULT_FILE, Loader};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -54,14 +54,15 @@ pub fn bench(loader: &Loader, file: &Path, cases: Option<&Cases>, crate_dir: Opt
         _ => made_up().collect(),
     };
     // Compiled now, so that what is measured as its start is a start like every other.
-    let native = loader.judge(Some(file))?.native();
+    let native = loader.judge(file)?.native();
     let mut contenders = Vec::new();
-    for file in [Some(file), None] {
+    let default = Path::new(DEFAULT_FILE);
+    for (file, is) in [(file, ""), (default, " (the default classifier)")] {
         let started = Instant::now();
         let judge = loader.judge(file)?;
         let start = Some(started.elapsed());
         let profile = judge.profile();
-        let name = if file.is_some() { profile.name.clone() } else { format!("{} (the default classifier)", profile.name) };
+        let name = format!("{}{is}", profile.name);
         let memory = profile.memory_bytes;
         let traces = &traces;
         let hear = Box::new(move |i: usize| Ok(timed(|| traces.get(i).map(|trace| judge.classify(black_box(trace))))));

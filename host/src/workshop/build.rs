@@ -51,7 +51,7 @@ pub fn build(loader: &Loader, dir: &Path, output: Option<&Path>) -> Result<Built
         return Err(WorkshopError { help: remedy(&project.source).unwrap_or(&refused.help).to_owned(), ..refused });
     }
     named(&file, &bytes).map_err(|e| WorkshopError::file(&file, &e))?;
-    let fails = Trial::of(loader, &file, Sight::AsGranted)?.hear(&example(Field::Message, "a first trace")).answer.err();
+    let fails = Trial::of(loader, &file, Sight::AsGranted)?.answer(&example(Field::Message, "a first trace")).err();
     let fails = fails.map(|why| match &project.source {
         Source::JavaScript(main) => format!("{why}; in {main} an export may be missing, or a field be of another type than the contract's"),
         _ => why.to_string(),

@@ -4,9 +4,10 @@
 use super::cases::{Cases, short};
 use super::pack::describe;
 use super::test::test;
-use super::trial::{Heard, Trial};
+use super::trial::Trial;
 use super::{WorkshopError, world};
-use crate::model::{Fault, Step, Trace};
+use crate::config::Read;
+use crate::model::{Abstention, Classification, Fault, Status, Step, Trace, Verdict};
 use crate::plugin::{BUILT_IN_NAME, Kind, Loader, Packed, Profile, Sight};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -105,7 +106,7 @@ fn metadata(file: &Path, profile: &Profile, findings: &mut Vec<Finding>) {
         findings.push(bad("metadata", "the name regex is that of the default classifier: in a folder it would abstain; choose another"));
         return;
     }
-    let known = ["input", "output", "timestamp"];
+    let known = Read::ALL.map(Read::as_str);
     for read in profile.reads.iter().filter(|read| !known.contains(&read.as_str())) {
         findings.push(bad("metadata", format!("reads: {read} cannot be granted; there are {}", known.join(", "))));
     }
@@ -161,17 +162,20 @@ fn tests(trial: &Trial, cases: Option<&Cases>, findings: &mut Vec<Finding>) -> R
     Ok(())
 }
 
+/// A trace by its name, and what was said of it.
+type Told = (&'static str, Trace, Result<Option<Verdict>, Abstention>);
+
 /// After how many failures it is not asked further: one that never ends would take minutes.
 const ENOUGH: usize = 3;
 
 /// Lets it hear traces of every kind; each must be answered or abstained from, and nothing may fail.
-fn conformance(trial: &Trial, findings: &mut Vec<Finding>) -> Vec<(&'static str, Trace, String)> {
+fn conformance(trial: &Trial, findings: &mut Vec<Finding>) -> Vec<Told> {
     let declared = trial.profile().classifications.clone();
     let before = findings.len();
     let (mut answered, mut undeclared, mut told_of) = (0, BTreeSet::new(), Vec::new());
     for (name, trace) in conformance_set() {
-        let heard = trial.hear(&trace);
-        match &heard.answer {
+        let answer = trial.answer(&trace);
+        match &answer {
             Err(why) => findings.push(bad("conformance", format!("{name}: {why}"))),
             Ok(Some(said)) if !trace.status.is_failed() => {
                 findings.push(bad("conformance", format!("{name}: answers {}; of what did not fail there is nothing to say", short(said))));
@@ -184,8 +188,8 @@ fn conformance(trial: &Trial, findings: &mut Vec<Finding>) -> Vec<(&'static str,
             }
             Ok(None) => {}
         }
-        if heard.answer.is_ok() {
-            told_of.push((name, trace, told(&heard)));
+        if answer.is_ok() {
+            told_of.push((name, trace, answer));
         }
         if findings.len() - before == ENOUGH {
             findings.push(bad("conformance", "and so on: it was not asked further"));
@@ -205,11 +209,11 @@ fn conformance(trial: &Trial, findings: &mut Vec<Finding>) -> Vec<(&'static str,
 
 /// Rules that are not finished.
 fn rules(trial: &Trial, findings: &mut Vec<Finding>) {
-    for rule in trial.pack().into_iter().flat_map(|pack| &pack.rules).filter(|rule| rule.from.is_none()) {
+    for rule in trial.own_rules() {
         if rule.explain.fill(&[]).trim().is_empty() {
             findings.push(warning("rules", format!("{}: explain says nothing", rule.id)));
         }
-        if rule.classification == crate::model::Classification::UNKNOWN {
+        if rule.classification == Classification::UNKNOWN {
             findings.push(warning("rules", format!("{}: classification is UNKNOWN, which is what is said without it too", rule.id)));
         }
         if rule.matches.is_empty() {
@@ -218,25 +222,14 @@ fn rules(trial: &Trial, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The answer as text, to be compared.
-fn told(heard: &Heard) -> String {
-    format!("{:?}", heard.answer)
-}
-
 /// The same answer again, in the same instance, in others, and after it was loaded anew.
-fn determinism(
-    loader: &Loader,
-    trial: &Trial,
-    file: &Path,
-    heard: &[(&'static str, Trace, String)],
-    findings: &mut Vec<Finding>,
-) -> Result<(), WorkshopError> {
+fn determinism(loader: &Loader, trial: &Trial, file: &Path, heard: &[Told], findings: &mut Vec<Finding>) -> Result<(), WorkshopError> {
     let again = Trial::of(loader, file, Sight::AsAsked)?;
     let before = findings.len();
     for (name, trace, first) in heard {
-        if told(&trial.hear(trace)) != *first {
+        if trial.answer(trace) != *first {
             findings.push(bad("determinism", format!("{name}: a second time the answer is another")));
-        } else if told(&again.hear(trace)) != *first {
+        } else if again.answer(trace) != *first {
             findings.push(bad("determinism", format!("{name}: after a new start the answer is another")));
         }
     }
@@ -277,7 +270,7 @@ pub(super) fn conformance_set() -> Vec<(&'static str, Trace)> {
     let mut session_only = Trace::made_up(vec![step("only", None)]);
     session_only.error = Some(fault("getaddrinfo ENOTFOUND api.example.com"));
     let mut completed = failed("a step that failed and was caught");
-    completed.status = crate::model::Status(crate::model::Status::COMPLETED.to_owned());
+    completed.status = Status(Status::COMPLETED.to_owned());
     vec![
         ("an empty trace", Trace::made_up(Vec::new())),
         ("a step without anything", Trace::made_up(vec![Step::default()])),

@@ -3,7 +3,7 @@
 
 use super::WorkshopError;
 use super::cases::Cases;
-use crate::config::{Grants, Read};
+use crate::config::Read;
 use crate::plugin::{Kind, Loader, Metadata, Packed, Packing};
 use std::path::Path;
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
@@ -32,11 +32,8 @@ pub fn pack(
         licenses: licence.map(str::to_owned).or(profile.metadata.licenses),
         source: source.map(str::to_owned).or(profile.metadata.source),
     };
-    let cases = cases.map(|path| std::fs::read_to_string(path).map_err(|e| WorkshopError::file(path, &e)).map(|text| (path, text)));
-    let cases = cases.transpose()?;
-    let reads = |read: &Read| packing.profile.reads.iter().any(|wanted| wanted == read.as_str());
-    let reads: Grants = [Read::Input, Read::Output, Read::Timestamp].into_iter().filter(reads).collect();
-    let cases = cases.map(|(path, text)| Cases::parse(&path.display().to_string(), &text)).transpose()?;
+    let cases = cases.map(Cases::read).transpose()?;
+    let reads = Read::among(&profile.reads);
     let Packing { mut bytes, section, text, .. } = packing;
     append(&mut bytes, section, text.as_bytes());
     if let Some(cases) = cases {

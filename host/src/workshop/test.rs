@@ -42,8 +42,7 @@ impl Tests {
 #[must_use]
 pub fn test(trial: &Trial, cases: &[Cases]) -> Tests {
     let mut tests = Tests::default();
-    let own = trial.pack().into_iter().flat_map(|pack| &pack.rules).filter(|rule| rule.from.is_none());
-    for rule in own {
+    for rule in trial.own_rules() {
         let place = format!("{}:{}", trial.file.display(), rule.line);
         let examples = rule.matches.iter().map(|text| (text, true)).chain(rule.rejects.iter().map(|text| (text, false)));
         for (text, must_match) in examples {
@@ -88,9 +87,8 @@ pub fn update(trial: &Trial, cases: &Cases) -> Result<usize, WorkshopError> {
     };
     let mut said = Vec::new();
     for case in &cases.cases {
-        let answer = trial.hear(&case.trace).answer;
         let wrong = |why: String| WorkshopError::new(format!("{}: {why}", case.place), "mend that first; nothing was written");
-        let verdict = answer.map_err(|why| wrong(why.to_string()))?;
+        let verdict = trial.answer(&case.trace).map_err(|why| wrong(why.to_string()))?;
         said.push(case.updated(verdict.as_ref()).map_err(wrong)?);
     }
     replace(file, &cases.with_verdicts(&said)).map_err(|e| WorkshopError::file(file, &e))?;

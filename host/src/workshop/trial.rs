@@ -2,18 +2,15 @@
 
 use super::WorkshopError;
 use crate::model::{Abstention, Trace, Verdict};
-use crate::plugin::{Answer, Draft, Loader, PluginError, Profile, Sight};
+use crate::plugin::{Draft, Loader, PluginError, Profile, Sight};
 use std::path::{Path, PathBuf};
-use tracejury_regex::pack::Pack;
+use tracejury_regex::pack::{Pack, Rule};
 
 /// A plugin on trial.
 pub struct Trial {
     /// Its file.
     pub file: PathBuf,
-    /// Answers as it does in a run, within the same limits.
-    judge: Draft,
-    /// Tells of each rule, where it has any.
-    every: Option<Draft>,
+    draft: Draft,
 }
 
 /// What came of one trace.
@@ -76,39 +73,48 @@ impl Trial {
     /// # Errors
     /// Why it is refused.
     pub fn of(loader: &Loader, file: &Path, sight: Sight) -> Result<Self, WorkshopError> {
-        let judge = loader.draft(file, Answer::Best, sight)?;
-        let every = judge.pack.is_some().then(|| loader.draft(file, Answer::EveryRule, sight)).transpose()?;
-        Ok(Self { file: file.to_owned(), judge, every })
+        Ok(Self { file: file.to_owned(), draft: loader.draft(file, sight)? })
     }
 
     /// What there is to know of it.
     #[must_use]
     pub fn profile(&self) -> &Profile {
-        self.judge.profile()
+        self.draft.profile()
     }
 
     /// Its rules.
     #[must_use]
     pub fn pack(&self) -> Option<&Pack> {
-        self.judge.pack.as_deref()
+        self.draft.pack.as_deref()
     }
 
     /// The cases that travel inside it.
     #[must_use]
     pub fn cases(&self) -> Option<&str> {
-        self.judge.cases.as_deref()
+        self.draft.cases.as_deref()
     }
 
-    /// What it says of a trace.
-    #[must_use]
-    pub fn hear(&self, trace: &Trace) -> Heard {
-        let answer = match self.judge.classify(trace) {
+    /// Its rules but for those it takes over.
+    pub fn own_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.pack().into_iter().flat_map(|pack| &pack.rules).filter(|rule| rule.from.is_none())
+    }
+
+    /// The verdict that counts, within the limits of a run: the most confident one; none where it has no opinion.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub fn answer(&self, trace: &Trace) -> Result<Option<Verdict>, Abstention> {
+        match self.draft.classify(trace) {
             Err(Abstention::NoOpinion) => Ok(None),
             Err(why) => Err(why),
             Ok(verdicts) => Ok(best(verdicts)),
-        };
-        let every = self.every.as_ref().and_then(|every| every.classify(trace).ok());
-        Heard { answer, rules: every.unwrap_or_default().into_iter().map(rule).collect() }
+        }
+    }
+
+    /// What it says of a trace, and what became of each of its rules.
+    #[must_use]
+    pub fn hear(&self, trace: &Trace) -> Heard {
+        Heard { answer: self.answer(trace), rules: self.draft.every_rule(trace).into_iter().map(rule).collect() }
     }
 }
 
