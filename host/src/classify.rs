@@ -117,8 +117,8 @@ fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor) -> VerdictLine {
         confidence: verdict.confidence,
         reason: verdict.reason,
         rule: verdict.rule,
-        explanation: redactor.without_pieces(&verdict.explanation, &touched),
+        explanation: redactor.without_pieces(verdict.explanation, &touched),
         evidence: evidence.collect(),
-        attributes: verdict.attributes.into_iter().map(|(name, value)| (name, redactor.without_pieces(&value, &touched))).collect(),
+        attributes: verdict.attributes.into_iter().map(|(name, value)| (name, redactor.without_pieces(value, &touched))).collect(),
     }
 }

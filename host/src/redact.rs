@@ -78,16 +78,16 @@ impl Redactor {
             masked += count;
             *text = clean;
         }
-        for verdict in &mut outcome.verdicts {
-            let attributes = std::mem::take(&mut verdict.attributes).into_iter();
-            verdict.attributes = attributes.map(|(name, value)| (if self.finds(&name) { MASK.to_owned() } else { name }, value)).collect();
-        }
         outcome.masked = masked;
         if let Some(problem) = &mut outcome.problem {
             problem.text = problem.text.chars().take(PROBLEM_CHARS).collect();
         }
         if let Matcher::Nothing = self.matcher {
             return;
+        }
+        for verdict in &mut outcome.verdicts {
+            let attributes = std::mem::take(&mut verdict.attributes).into_iter();
+            verdict.attributes = attributes.map(|(name, value)| (if self.finds(&name) { MASK.to_owned() } else { name }, value)).collect();
         }
         let ids =
             [outcome.session_id.as_ref().map(ToString::to_string), Some(outcome.action_id.to_string()), outcome.failing_step_id.clone()];
@@ -129,7 +129,14 @@ impl Redactor {
             timestamp: step.timestamp.as_ref().filter(|_| kept.contains(&Read::Timestamp)).map(mask),
         };
         let session = if self.in_id(trace.session.as_str()) { SessionId::made_up() } else { trace.session.clone() };
-        Trace { session, error: trace.error.as_ref().map(fault), steps: trace.steps.iter().map(step).collect(), ..trace.clone() }
+        Trace {
+            session,
+            action: trace.action,
+            environment: trace.environment,
+            status: trace.status.clone(),
+            error: trace.error.as_ref().map(fault),
+            steps: trace.steps.iter().map(step).collect(),
+        }
     }
 
     /// Input values that a part of a text touches, as they stand there.
@@ -140,10 +147,14 @@ impl Redactor {
     }
 
     /// The text with every piece of these values masked, also where it is written in other letters: what a classifier says may be
-    /// made of a part of what it saw, and of a plainer form of it.
+    /// made of a part of what it saw, and of a plainer form of it. Without values it is as it was; whole values are left to
+    /// [`Redactor::outcome`] then.
     #[must_use]
-    pub fn without_pieces(&self, text: &str, values: &[String]) -> String {
-        let (mut text, _) = self.mask(text);
+    pub fn without_pieces(&self, text: String, values: &[String]) -> String {
+        if values.is_empty() {
+            return text;
+        }
+        let (mut text, _) = self.mask(&text);
         for value in values.iter().map(|value| Normalise::ALL.apply(value).text.into_owned()) {
             let plain = Normalise::ALL.apply(&text);
             let places: Vec<usize> = plain.text.char_indices().map(|(at, _)| at).chain([plain.text.len()]).collect();

@@ -27,13 +27,12 @@ pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
     let format = args.common.format;
     let jury = Arc::clone(&court.jury);
-    // What is read must not grow by being read.
-    let collector = Collector::new(&settings.plugins.unclassified).filter(|own| !files.iter().any(|file| own.is(file)));
-    let work = tokio::task::spawn_blocking(move || classify(&jury, files, format, collector.as_ref()));
+    let collector = Collector::new(&settings.plugins.unclassified).while_reading(&files);
+    let work = tokio::task::spawn_blocking(move || classify(&jury, files, format, &collector));
     work.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("classifying broke off: {e}"), "please report this"))?
 }
 
-fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format, collector: Option<&Collector>) -> Result<Exit, Failure> {
+fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format, collector: &Collector) -> Result<Exit, Failure> {
     let (blocks, read) = sync_channel(AT_ONCE);
     let reader = std::thread::spawn(move || read_all(&files, &blocks));
     let mut report = Report::new(format, None);
@@ -83,7 +82,7 @@ struct Judged {
 }
 
 impl Block {
-    fn judge(&self, jury: &Jury, format: Format, collector: Option<&Collector>) -> Judged {
+    fn judge(&self, jury: &Jury, format: Format, collector: &Collector) -> Judged {
         let mut judged = Judged { batch: Batch::new(format), wrong: Vec::new() };
         let mut right = Vec::new();
         for (i, line) in self.text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
@@ -99,13 +98,8 @@ impl Block {
             (trace, Asked { input: input.as_ref(), expect: expect.as_ref() }, outcome)
         });
         let mut outcomes = judge_here(jury, cases.collect());
-        if let Some(collector) = collector {
-            collector.collect(&mut outcomes);
-        }
-        for mut outcome in outcomes {
-            outcome.unclassified = None;
-            judged.batch.add(outcome);
-        }
+        collector.collect(&mut outcomes);
+        outcomes.into_iter().for_each(|outcome| judged.batch.add(outcome));
         judged
     }
 }

@@ -3,6 +3,7 @@
 
 use super::plugins_in;
 use super::run::{assemble, drive, notes};
+use super::unclassified::Collector;
 use crate::cli::DemoArgs;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure};
@@ -47,7 +48,8 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.len(), simulator.url));
     let (run, _court) = assemble(&settings).await?;
     let notes = notes(&settings, &run);
-    let summary = drive(run, vectors, args.format, &notes).await?;
+    let collector = Collector::new(&settings.plugins.unclassified);
+    let summary = drive(run, vectors, args.format, &notes, &collector).await?;
     report::to_stderr(&format!(
         "\nread on:\n  webhook deliveries  {}\n  audit log           {}",
         deliveries.display(),

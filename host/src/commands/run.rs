@@ -27,7 +27,8 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
     }
     let (run, _court) = assemble(&settings).await?;
     let notes = notes(&settings, &run);
-    let summary = drive(run, vectors, args.common.format, &notes).await?;
+    let collector = Collector::new(&settings.plugins.unclassified);
+    let summary = drive(run, vectors, args.common.format, &notes, &collector).await?;
     Ok(Exit::of(&summary))
 }
 
@@ -79,15 +80,12 @@ pub(super) async fn assemble(settings: &Settings) -> Result<(Run, Court), Failur
 pub(super) struct Notes {
     webhook: Option<String>,
     audit: Option<String>,
-    /// Not a note but a place: where sessions are collected that nobody could classify.
-    collector: Option<Collector>,
 }
 
 pub(super) fn notes(settings: &Settings, run: &Run) -> Notes {
     Notes {
         webhook: run.outbox.as_ref().map(|o| o.endpoint().to_owned()),
         audit: run.audit.as_ref().map(|_| settings.audit.path.display().to_string()),
-        collector: Collector::new(&settings.plugins.unclassified),
     }
 }
 
@@ -100,7 +98,13 @@ impl Notes {
 }
 
 /// Runs and reports.
-pub(super) async fn drive(run: Run, vectors: Vec<Vector>, format: Format, notes: &Notes) -> Result<Summary, Failure> {
+pub(super) async fn drive(
+    run: Run,
+    vectors: Vec<Vector>,
+    format: Format,
+    notes: &Notes,
+    collector: &Collector,
+) -> Result<Summary, Failure> {
     let names: Vec<_> = vectors.iter().map(|v| v.name.clone()).collect();
     let mut report = Report::new(format, Some(vectors.len()));
     let (events, mut happened) = mpsc::channel(64);
@@ -110,10 +114,7 @@ pub(super) async fn drive(run: Run, vectors: Vec<Vector>, format: Format, notes:
     while let Some(event) = happened.recv().await {
         match event {
             Event::Outcome(mut outcome) => {
-                if let Some(collector) = &notes.collector {
-                    collector.collect([&mut *outcome]);
-                }
-                outcome.unclassified = None;
+                collector.collect([&mut *outcome]);
                 report.outcome(*outcome);
                 if report.outcomes() == names.len() {
                     report.table(&names);

@@ -17,35 +17,34 @@ use std::path::{Path, PathBuf};
 /// How large the file of collected traces may grow.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// Where the traces of sessions that nobody could classify are kept, one a line.
-pub(super) struct Collector(PathBuf);
+/// Where the traces of sessions that nobody could classify are kept, one a line; nowhere, where the user wants none.
+pub(super) struct Collector(Option<PathBuf>);
 
 impl Collector {
-    /// A collector for the file of the settings, if there is one.
-    pub(super) fn new(file: &Path) -> Option<Self> {
-        (!file.as_os_str().is_empty()).then(|| Self(file.to_owned()))
+    /// A collector for the file of the settings.
+    pub(super) fn new(file: &Path) -> Self {
+        Self((!file.as_os_str().is_empty()).then(|| file.to_owned()))
     }
 
-    /// Whether it keeps traces in this very file.
-    pub(super) fn is(&self, file: &Path) -> bool {
-        file.canonicalize().is_ok_and(|file| self.0.canonicalize().is_ok_and(|own| own == file))
+    /// The same while these files are read: what is read must not grow by being read.
+    pub(super) fn while_reading(self, files: &[PathBuf]) -> Self {
+        let is = |own: &Path, file: &Path| file.canonicalize().is_ok_and(|file| own.canonicalize().is_ok_and(|own| own == file));
+        Self(self.0.filter(|own| !files.iter().any(|file| is(own, file))))
     }
 
-    /// Keeps what some outcomes have for it. A failure to write is told and costs nothing else.
+    /// Takes what some outcomes have for it, and keeps it. A failure to write is told and costs nothing else.
     pub(super) fn collect<'a>(&self, outcomes: impl IntoIterator<Item = &'a mut Outcome>) {
         let lines = outcomes.into_iter().filter_map(|outcome| {
-            let trace = outcome.unclassified.take()?;
+            let trace = outcome.unclassified.take().filter(|_| self.0.is_some())?;
             // A session whose id had to be replaced must not go by it as its name.
             let kept = Some(&trace.session) == outcome.session_id.as_ref();
             let name = if kept { outcome.vector.as_str() } else { trace.session.as_str() };
             Some(record(name, &trace) + "\n")
         });
         let lines: String = lines.collect();
-        if lines.is_empty() {
-            return;
-        }
-        if let Err(e) = append(&self.0, &lines) {
-            report::warn(&format!("{}: {e}; unclassified sessions are not kept", self.0.display()), "check plugins.unclassified");
+        let Some(file) = self.0.as_ref().filter(|_| !lines.is_empty()) else { return };
+        if let Err(e) = append(file, &lines) {
+            report::warn(&format!("{}: {e}; unclassified sessions are not kept", file.display()), "check plugins.unclassified");
         }
     }
 }
