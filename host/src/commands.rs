@@ -11,13 +11,14 @@ mod workshop;
 
 use crate::cli::{Command, Common};
 use crate::config::{self, Plugins, Settings};
+use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
-use crate::model::printable;
+use crate::model::{printable, utf8};
 use crate::plugin::{Change, Compiler, Loaded, Loader, Loading, PluginError, Watch};
 use crate::report;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Does what the command line asks for.
@@ -132,10 +133,21 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
         std::fs::File::open(path).and_then(|mut f| f.read_to_end(&mut bytes))
     };
     done.map_err(|e| Failure::new(Exit::Usage, format!("{name}: cannot be read: {e}"), "check the file's name and permissions"))?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let line = e.as_bytes().iter().take(e.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count() + 1;
-        Failure::new(Exit::Usage, format!("{name}:{line}: is not UTF-8"), "save the file as UTF-8")
-    })?;
+    let text = utf8(&bytes).map_err(|line| Failure::new(Exit::Usage, format!("{name}:{line}: is not UTF-8"), "save the file as UTF-8"))?;
     // Some editors put a mark in front that is no part of the text.
-    Ok((name, text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+    Ok((name, text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
+}
+
+/// All recorded traces of the files.
+fn recorded(files: &[PathBuf]) -> Result<Vec<Recorded>, Failure> {
+    let mut all = Vec::new();
+    for file in files {
+        let (place, text) = read(file)?;
+        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let wrong =
+                |what| Failure::new(Exit::Usage, format!("{place}:{}: {what}", i + 1), "README, section Recorded traces, has the format");
+            all.push(parse_recorded(line).map_err(wrong)?);
+        }
+    }
+    Ok(all)
 }

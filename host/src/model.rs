@@ -8,6 +8,7 @@ mod outcome;
 mod printable;
 mod secret;
 mod trace;
+mod utf8;
 mod vector;
 mod verdict;
 
@@ -18,5 +19,6 @@ pub use outcome::{Abstained, Evidence, Outcome, Problem, ProblemKind, VerdictLin
 pub use printable::printable;
 pub use secret::Secret;
 pub use trace::{Fault, Status, Step, Trace};
+pub use utf8::utf8;
 pub use vector::Vector;
 pub use verdict::{Abstention, Classification, Confidence, Excerpt, Identity, Opinion, Verdict};

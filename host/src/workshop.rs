@@ -30,7 +30,9 @@ pub use pack::pack;
 pub use test::{Tested, Tests, test, update};
 pub use trial::{Heard, RuleHeard, State, Trial};
 pub use unclassified::{Group, groups, matched, proposal};
-pub use world::differences;
+
+use std::io::Write as _;
+use std::path::Path;
 
 /// Why the workshop cannot do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,24 @@ impl WorkshopError {
         Self { what: what.into(), help: help.into() }
     }
 
-    fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+    fn file(path: &Path, error: &std::io::Error) -> Self {
         Self::new(format!("{}: {error}", path.display()), "check the file's name and permissions")
     }
+}
+
+/// Writes a file under another name first: who reads it meanwhile, or watches its folder, sees the whole of it or what was there.
+fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut new = tempfile::Builder::new();
+    // As any new file would be; a temporary one is for its owner alone.
+    #[cfg(unix)]
+    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut new = new.suffix(".part").tempfile_in(dir)?;
+    new.write_all(bytes)?;
+    if let Ok(before) = std::fs::metadata(file) {
+        new.as_file().set_permissions(before.permissions())?;
+    }
+    new.persist(file)?;
+    Ok(())
 }

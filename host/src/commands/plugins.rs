@@ -53,10 +53,7 @@ async fn inspect(args: InspectArgs) -> Result<Exit, Failure> {
                 return Ok(Exit::CouldNotRun);
             }
         },
-        None => {
-            let what = format!("{}: no plugin has this name, and no file", args.plugin);
-            return Err(Failure::new(Exit::Usage, what, "`tracejury plugin list` shows what is there"));
-        }
+        None => return Err(nobody(&args.plugin)),
     };
     show(args.common.format, vec![&inspected], |_| report::plain_table(&[], lines(&inspected).into_iter()));
     Ok(if inspected.refused.is_some() { Exit::CouldNotRun } else { Exit::AsExpected })
@@ -77,6 +74,11 @@ fn texts(loader: &Loader, loaded: &Loaded, plugin: &str) -> Result<Exit, Failure
         text.lines().for_each(|line| report::to_stdout(&printable(line)));
     }
     Ok(Exit::AsExpected)
+}
+
+/// That there is no such plugin.
+pub(super) fn nobody(wanted: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("{wanted}: no plugin has this name, and no file"), "`tracejury plugin list` shows what is there")
 }
 
 /// A plugin by its name, its file or its file's name.

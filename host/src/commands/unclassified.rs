@@ -1,10 +1,10 @@
 //! Sessions that nobody could classify: collected while commands go on, and `tracejury plugin unclassified`, which makes proposals of
 //! them.
 
-use super::{court, read, settings};
+use super::{court, recorded, settings};
 use crate::classify::{Asked, judge_here};
 use crate::cli::UnclassifiedArgs;
-use crate::debug_api::{parse_recorded, record};
+use crate::debug_api::record;
 use crate::exit::{Exit, Failure};
 use crate::model::{Outcome, Trace, printable};
 use crate::report::{self, Format};
@@ -79,20 +79,11 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
     let mut cases = Vec::new();
     let mut successes = Vec::new();
     let mut seen = HashSet::new();
-    for file in &files {
-        let (place, text) = read(file)?;
-        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let recorded = parse_recorded(line).map_err(|what| {
-                Failure::new(Exit::Usage, format!("{place}:{}: {what}", i + 1), "README, section Recorded traces, has the format")
-            })?;
-            // A session that was looked at twice is one session.
-            if !seen.insert(recorded.trace.session.clone()) {
-                continue;
-            }
-            match recorded.trace.status.is_failed() {
-                true => cases.push((recorded.trace, recorded.input)),
-                false => successes.push(recorded.trace),
-            }
+    // A session that was looked at twice is one session.
+    for recorded in recorded(&files)?.into_iter().filter(|recorded| seen.insert(recorded.trace.session.clone())) {
+        match recorded.trace.status.is_failed() {
+            true => cases.push((recorded.trace, recorded.input)),
+            false => successes.push(recorded.trace),
         }
     }
     let total = cases.len();

@@ -1,10 +1,9 @@
 //! `tracejury plugin new`, `build`, `check`, `test`, `explain`, `bench` and `pack`: what those who write classifiers ask for.
 
-use super::{loader, plugins, settings};
+use super::{loader, plugins, recorded, settings};
 use crate::cli::{BenchArgs, BuildArgs, CheckArgs, ExplainArgs, NewArgs, PackArgs, TestArgs, WorkshopCommand};
-use crate::debug_api::parse_recorded;
 use crate::exit::{Exit, Failure};
-use crate::model::{Trace, printable};
+use crate::model::printable;
 use crate::plugin::{Loader, Sight};
 use crate::redact::Redactor;
 use crate::report::{self, Format};
@@ -82,16 +81,18 @@ fn located(loader: &Loader, plugin: &Path) -> Result<PathBuf, Failure> {
     }
     let loaded = loader.all()?;
     let named = plugins::find(&loaded, &plugin.to_string_lossy()).map(|profile| PathBuf::from(&profile.file));
-    named.ok_or_else(|| {
-        let what = format!("{}: no plugin has this name, and no file", plugin.display());
-        Failure::new(Exit::Usage, what, "`tracejury plugin list` shows what is there")
-    })
+    named.ok_or_else(|| plugins::nobody(&plugin.display().to_string()))
+}
+
+/// The cases that are named, else those beside the plugin.
+fn cases_beside(plugin: &Path, named: Option<PathBuf>) -> Result<Option<Cases>, Failure> {
+    Ok(named.or_else(|| workshop::beside(plugin)).map(|path| Cases::read(&path)).transpose()?)
 }
 
 fn check(mut args: CheckArgs) -> Result<Exit, Failure> {
     let loader = loader(&settings(&args.common)?.plugins)?;
     args.file = located(&loader, &args.file)?;
-    let cases = args.cases.or_else(|| workshop::beside(&args.file)).map(|path| Cases::read(&path)).transpose()?;
+    let cases = cases_beside(&args.file, args.cases)?;
     let findings = workshop::check(&loader, &args.file, cases.as_ref())?;
     match args.common.format {
         Format::Json => findings.iter().for_each(|finding| report::to_stdout(&serde_json::to_string(finding).unwrap_or_default())),
@@ -256,8 +257,10 @@ fn explain(args: ExplainArgs) -> Result<Exit, Failure> {
     let trial = Trial::of(&loader, &located(&loader, Path::new(&args.plugin))?, Sight::AsGranted)?;
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces.clone() };
     let every = if args.every_rule { Every::Rule } else { Every::RuleThatFound };
-    for (i, (name, trace, redactor)) in traces(&files)?.iter().enumerate() {
-        let (answer, rows) = workshop::explain(&trial, trace, every, redactor);
+    for (i, recorded) in recorded(&files)?.into_iter().enumerate() {
+        let (trace, redactor) = (&recorded.trace, Redactor::new(&recorded.input.unwrap_or_default()));
+        let name = recorded.name.unwrap_or_else(|| trace.session.to_string());
+        let (answer, rows) = workshop::explain(&trial, trace, every, &redactor);
         if args.common.format == Format::Json {
             let keys = ["rule", "state", "confidence", "says", "matched", "needs"];
             let value = |(key, cell): (&&str, &String)| {
@@ -284,26 +287,10 @@ fn explain(args: ExplainArgs) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
-/// All traces of the files, each with its name and with what masks its input.
-fn traces(files: &[PathBuf]) -> Result<Vec<(String, Trace, Redactor)>, Failure> {
-    let mut traces = Vec::new();
-    for file in files {
-        let (place, text) = super::read(file)?;
-        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let recorded = parse_recorded(line).map_err(|what| {
-                Failure::new(Exit::Usage, format!("{place}:{}: {what}", i + 1), "README, section Recorded traces, has the format")
-            })?;
-            let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
-            traces.push((name, recorded.trace, Redactor::new(&recorded.input.unwrap_or_default())));
-        }
-    }
-    Ok(traces)
-}
-
 fn bench(mut args: BenchArgs) -> Result<Exit, Failure> {
     let loader = loader(&settings(&args.common)?.plugins)?;
     args.file = located(&loader, &args.file)?;
-    let cases = args.cases.or_else(|| workshop::beside(&args.file)).map(|path| Cases::read(&path)).transpose()?;
+    let cases = cases_beside(&args.file, args.cases)?;
     let busy = report::Busy::new();
     busy.start("measuring");
     let figures = workshop::bench(&loader, &args.file, cases.as_ref(), args.native.as_deref());

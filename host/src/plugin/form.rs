@@ -3,7 +3,7 @@
 
 use super::{PluginError, source};
 use crate::config::Count;
-use crate::model::{Digest, printable};
+use crate::model::{Digest, printable, utf8};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -145,10 +145,7 @@ fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, PluginError> {
     if bytes.len() > TEXT_BYTES {
         return Err(super::refused(&file, format!("is larger than {} MiB", TEXT_BYTES >> 20), "split it"));
     }
-    std::str::from_utf8(bytes).map_err(|e| {
-        let line = bytes.iter().take(e.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
-        super::refused(&format!("{file}:{line}"), "is not UTF-8", "save it as UTF-8")
-    })
+    utf8(bytes).map_err(|line| super::refused(&format!("{file}:{line}"), "is not UTF-8", "save it as UTF-8"))
 }
 
 /// A rule pack, with those it extends.

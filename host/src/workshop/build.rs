@@ -1,11 +1,12 @@
 //! A project built to a component: by the tools of its language, then encoded, described and looked at. Nothing of WASI may creep in.
 
-use super::WorkshopError;
 use super::cases::beside;
 use super::pack::{describe, pack};
 use super::project::{Project, Source};
 use super::test::example;
 use super::trial::Trial;
+use super::world::WIT;
+use super::{WorkshopError, write_whole};
 use crate::plugin::{Loader, Sight};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,6 @@ use tracejury_regex::pack::Field;
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
-/// The contract.
-const WIT: &str = include_str!("../../../wit/classifier.wit");
 const WORLD: &str = "classifier";
 const TRIPLE: &str = "wasm32-unknown-unknown";
 
@@ -50,28 +49,13 @@ pub fn build(loader: &Loader, dir: &Path, output: Option<&Path>) -> Result<Built
         let refused = WorkshopError::from(refused);
         return Err(WorkshopError { help: remedy(&project.source).unwrap_or(&refused.help).to_owned(), ..refused });
     }
-    named(&file, &bytes).map_err(|e| WorkshopError::file(&file, &e))?;
+    write_whole(&file, &bytes).map_err(|e| WorkshopError::file(&file, &e))?;
     let fails = Trial::of(loader, &file, Sight::AsGranted)?.answer(&example(Field::Message, "a first trace")).err();
     let fails = fails.map(|why| match &project.source {
         Source::JavaScript(main) => format!("{why}; in {main} an export may be missing, or a field be of another type than the contract's"),
         _ => why.to_string(),
     });
     Ok(Built { file, bytes: bytes.len(), fails })
-}
-
-/// Writes a file under another name first: who watches the folder sees the whole of it.
-fn named(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir)?;
-    let mut new = tempfile::Builder::new();
-    // As any new file would be; a temporary one is for its owner alone.
-    #[cfg(unix)]
-    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut new = new.suffix(".part").tempfile_in(dir)?;
-    new.write_all(bytes)?;
-    new.persist(file)?;
-    Ok(())
 }
 
 fn component(project: &Project, source: &Source) -> Result<Vec<u8>, WorkshopError> {
@@ -250,9 +234,9 @@ fn remedy(source: &Source) -> Option<&'static str> {
 
 /// A tool of the project, or on PATH.
 fn tool(project: &Project, name: &str, folders: &[&str], help: &str) -> Result<PathBuf, WorkshopError> {
-    let own = folders.iter().flat_map(|folder| programs(name).map(move |name| project.dir.join(folder).join(name)));
-    let own = own.into_iter().find(|path| path.is_file());
-    let own = own.and_then(|path| path.canonicalize().ok().map(|_| std::path::absolute(&path).unwrap_or(path)));
+    let mut own = folders.iter().flat_map(|folder| programs(name).map(move |name| project.dir.join(folder).join(name)));
+    // It is started in the project's folder, from where a relative path would lead elsewhere.
+    let own = own.find(|path| path.is_file()).map(|path| std::path::absolute(&path).unwrap_or(path));
     own.or_else(|| find(name)).ok_or_else(|| WorkshopError::new(format!("{name} is not installed"), help))
 }
 

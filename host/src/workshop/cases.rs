@@ -5,7 +5,7 @@
 use super::WorkshopError;
 use crate::config::Grants;
 use crate::debug_api::{parse_recorded, record};
-use crate::model::{Classification, Expect, Trace, Verdict};
+use crate::model::{Classification, Expect, Trace, Verdict, utf8};
 use crate::redact::Redactor;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -63,8 +63,7 @@ impl Cases {
     /// It cannot be read, or a line is no case.
     pub fn read(path: &Path) -> Result<Self, WorkshopError> {
         let bytes = std::fs::read(path).map_err(|e| WorkshopError::file(path, &e))?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| {
-            let line = bytes.iter().take(e.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        let text = utf8(&bytes).map_err(|line| {
             WorkshopError::new(format!("{}:{line}: is not UTF-8", path.display()), "a case is a line of JSON; save the file as UTF-8")
         })?;
         Ok(Self { file: Some(path.to_owned()), ..Self::parse(&path.display().to_string(), text)? })
@@ -168,8 +167,7 @@ fn case(place: &str, line: &str) -> Result<Case, String> {
         (None, Some(expect)) if expect.classification.is_some() || expect.reason.is_some() || expect.min_confidence.is_some() => {
             Expected::Outcome(Box::new(expect))
         }
-        (None, Some(_)) => Expected::Anything,
-        (None, None) => Expected::Anything,
+        (None, _) => Expected::Anything,
     };
     let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
     let redactor = Redactor::new(&recorded.input.unwrap_or_default());
@@ -184,7 +182,7 @@ impl Case {
     pub(super) fn updated(&self, said: Option<&Verdict>) -> Result<Value, String> {
         let Some(said) = said else { return Ok(Value::Null) };
         if !self.trace.status.is_failed() {
-            return Err(format!("matches a success: {}", short(said)));
+            return Err(matched(said));
         }
         let all = verdict(said, &self.trace);
         Ok(match &self.expected {
@@ -204,9 +202,7 @@ impl Case {
     pub fn differences(&self, said: Option<&Verdict>) -> Vec<String> {
         match (&self.expected, said) {
             (Expected::Anything, _) | (Expected::NoVerdict, None) => Vec::new(),
-            (Expected::NoVerdict, Some(said)) if !self.trace.status.is_failed() => {
-                vec![format!("matches a success: {}", short(said))]
-            }
+            (Expected::NoVerdict, Some(said)) if !self.trace.status.is_failed() => vec![matched(said)],
             (Expected::NoVerdict, Some(said)) => vec![format!("expected no verdict, got {}", short(said))],
             (Expected::Verdict(fields), said) => {
                 let got = said.map_or(Value::Null, |said| verdict(said, &self.trace));
@@ -237,6 +233,11 @@ impl Case {
             }
         }
     }
+}
+
+/// What is wrong with a verdict on an execution that went well.
+fn matched(said: &Verdict) -> String {
+    format!("matches a success: {}", short(said))
 }
 
 /// A verdict as a case has it.

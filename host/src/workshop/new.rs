@@ -1,6 +1,7 @@
 //! New projects, copied from `plugins/templates`: they build, test and pass `plugin check` as they are.
 
 use super::WorkshopError;
+use super::world::WIT;
 use crate::plugin::BUILT_IN_NAME;
 use include_dir::{Dir, File, include_dir};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,6 @@ static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../plugins/templat
 /// What a project in Rust gets along, beside its template.
 const SDK: &str = include_str!("../../../plugins/sdk/src/lib.rs");
 const SDK_NATIVE: &str = include_str!("../../../plugins/sdk/src/native.rs");
-const WIT: &str = include_str!("../../../wit/classifier.wit");
 
 /// In what a classifier is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -1,8 +1,8 @@
 //! A plugin's tests: the examples of its rules, and its cases.
 
-use super::WorkshopError;
 use super::cases::Cases;
 use super::trial::{Heard, State, Trial};
+use super::{WorkshopError, write_whole};
 use crate::model::{Fault, Step, Trace};
 use std::time::{Duration, Instant};
 use tracejury_regex::pack::{Field, Rule};
@@ -91,19 +91,8 @@ pub fn update(trial: &Trial, cases: &Cases) -> Result<usize, WorkshopError> {
         let verdict = trial.answer(&case.trace).map_err(|why| wrong(why.to_string()))?;
         said.push(case.updated(verdict.as_ref()).map_err(wrong)?);
     }
-    replace(file, &cases.with_verdicts(&said)).map_err(|e| WorkshopError::file(file, &e))?;
+    write_whole(file, cases.with_verdicts(&said).as_bytes()).map_err(|e| WorkshopError::file(file, &e))?;
     Ok(said.len())
-}
-
-/// The whole file or none of it: cases are worth more than a moment without them.
-fn replace(file: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(dir)?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().set_permissions(std::fs::metadata(file)?.permissions())?;
-    new.persist(file)?;
-    Ok(())
 }
 
 fn wrong_of_example(rule: &Rule, heard: &Heard, must_match: bool) -> Option<String> {

@@ -5,14 +5,16 @@ use wasmparser::Parser;
 use wit_component::DecodedWasm;
 use wit_parser::{Function, Resolve, Type, TypeDef, TypeDefKind, WorldId, WorldItem, WorldKey};
 
+/// The contract, in its newest version.
+pub(super) const WIT: &str = include_str!("../../../wit/classifier.wit");
 /// The released versions of the contract, the newest first.
-const RELEASED: [(&str, &str); 1] = [("0.1.0", include_str!("../../../wit/classifier.wit"))];
+const RELEASED: [(&str, &str); 1] = [("0.1.0", WIT)];
 
 /// What a component would have to change to be a classifier, by the version of the contract that comes nearest; empty where it is one.
 ///
 /// # Errors
 /// It is no component that can be read.
-pub fn differences(bytes: &[u8]) -> Result<(String, Vec<String>), String> {
+pub(super) fn differences(bytes: &[u8]) -> Result<(String, Vec<String>), String> {
     if !Parser::is_component(bytes) {
         return Err("it is no component".to_owned());
     }
