@@ -23,6 +23,7 @@ use profile::Memory;
 pub use profile::{Compiled, Profile};
 pub use reload::{Change, Watch};
 pub use seats::Loaded;
+pub use source::{Stamp, stamp};
 
 use crate::config::{Grants, Isolation, Limits, Plugins, Read};
 use crate::jury::Classifier;

@@ -11,5 +11,6 @@ if ! command -v componentize-qjs >/dev/null; then
     exit 69
 fi
 cd "$here"
-componentize-qjs --wit ../../wit/classifier.wit --js engine.js --world classifier --sync --stub-wasi --output "$output" >&2
+# What scripts find in traces is found as by the template's classifiers, which is why modules are looked for beside this folder too.
+componentize-qjs --wit ../../wit/classifier.wit --js engine.js --module-root .. --world classifier --sync --stub-wasi --output "$output" >&2
 sha256sum "$output"

@@ -1,6 +1,7 @@
 // The engine that runs scripts as classifiers: what is handed to `configure` is a script's text, with its file's name in a last line
 // `//# sourceURL=NAME`. It knows the contract and no classifier. The script is one function's body, so that nothing of it is global.
 import { log } from "tracejury:classifier/host@0.1.0";
+import { find, texts } from "../templates/javascript/trace.js";
 
 /** Lines that the engine of the language puts before the body of a function made of text. */
 const LINES_BEFORE = 2;
@@ -124,44 +125,13 @@ class Trace {
 
   /** The failing step's texts, then those of the execution as a whole: `{ location, text }`. */
   get texts() {
-    const of = (error, path) =>
-      ["message", "code", "stack"].filter((field) => error?.[field]).map((field) => ({ location: `${path}error.${field}`, text: error[field] }));
-    return [...of(this.failing?.error, `steps[${this.failingStep}].`), ...of(this.error, "")];
+    return texts(this);
   }
 
   /** Where `pattern`, a regular expression or a text, is first found: what `evidence` of a verdict holds, with `text` and `groups`. */
   find(pattern) {
-    for (const { location, text } of this.texts) {
-      const match = pattern instanceof RegExp ? new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")).exec(text) : plain(text, pattern);
-      if (match) {
-        const [from, to] = whole(text, match.index, match.index + match[0].length);
-        const start = bytes(text.slice(0, from));
-        return { location, start, end: start + bytes(text.slice(from, to)), text: match[0], groups: match.groups ?? {} };
-      }
-    }
-    return null;
+    return find(this, pattern);
   }
-}
-
-function plain(text, wanted) {
-  const index = text.indexOf(String(wanted));
-  return index < 0 ? null : { index, 0: String(wanted) };
-}
-
-/** A stretch widened to whole characters: a pattern without the flag `u` may match half of one. */
-function whole(text, start, end) {
-  const low = (index) => /[\udc00-\udfff]/.test(text[index] ?? "") && /[\ud800-\udbff]/.test(text[index - 1] ?? "");
-  return [low(start) ? start - 1 : start, low(end) ? end + 1 : end];
-}
-
-/** How many bytes a text takes in UTF-8, which is what evidence counts in. */
-function bytes(text) {
-  let count = 0;
-  for (const char of text) {
-    const code = char.codePointAt(0);
-    count += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-  }
-  return count;
 }
 
 const console = Object.fromEntries(

@@ -4,7 +4,7 @@ use super::{loader, plugins, recorded, settings};
 use crate::cli::{BenchArgs, BuildArgs, CheckArgs, ExplainArgs, NewArgs, PackArgs, TestArgs, WorkshopCommand};
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
-use crate::plugin::{Loader, Sight};
+use crate::plugin::{Loader, Sight, Stamp, stamp};
 use crate::redact::Redactor;
 use crate::report::{self, Format};
 use crate::workshop::{self, Cases, Every, Mark, Tests, Trial};
@@ -239,14 +239,14 @@ fn watch(loader: &Loader, args: &TestArgs) -> Result<Exit, Failure> {
 }
 
 /// The plugins and cases of some folders, as they are now.
-fn stamps(folders: &BTreeSet<PathBuf>) -> Vec<(PathBuf, Option<std::time::SystemTime>, u64)> {
+fn stamps(folders: &BTreeSet<PathBuf>) -> Vec<(PathBuf, Option<Stamp>)> {
     let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
     let wanted = |path: &Path| path.extension().is_some_and(|ending| ["toml", "js", "wasm", "ndjson"].iter().any(|known| ending == *known));
-    let stamp = |path: PathBuf| {
-        let metadata = std::fs::metadata(&path).ok();
-        (path, metadata.as_ref().and_then(|m| m.modified().ok()), metadata.map_or(0, |m| m.len()))
+    let stamped = |path: PathBuf| {
+        let stamp = stamp(&path);
+        (path, stamp)
     };
-    let mut stamps: Vec<_> = entries.map(|entry| entry.path()).filter(|path| wanted(path)).map(stamp).collect();
+    let mut stamps: Vec<_> = entries.map(|entry| entry.path()).filter(|path| wanted(path)).map(stamped).collect();
     stamps.sort();
     stamps
 }

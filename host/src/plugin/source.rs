@@ -28,10 +28,11 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, PluginError> {
 
 /// By what a file is seen to have changed without reading it: when it was written to, its length, and where the system tells which
 /// file it is.
-pub(super) type Stamp = (SystemTime, u64, u64);
+pub type Stamp = (SystemTime, u64, u64);
 
 /// The stamp of a file as it is now; none where it cannot be asked.
-fn stamp(path: &Path) -> Option<Stamp> {
+#[must_use]
+pub fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), number(&metadata)))
 }

@@ -1,9 +1,9 @@
 // Looks into a trace: the failing step's texts, then those of the execution as a whole.
 
-/** Where `pattern` first matches: what `evidence` of a verdict holds, with `text` and `groups`; null where it does not. */
+/** Where `pattern`, a regular expression or a text, is first found: what `evidence` of a verdict holds, with `text` and `groups`; null where it is not. */
 export function find(trace, pattern) {
   for (const { location, text } of texts(trace)) {
-    const match = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")).exec(text);
+    const match = pattern instanceof RegExp ? new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")).exec(text) : plain(text, pattern);
     if (match) {
       const [from, to] = whole(text, match.index, match.index + match[0].length);
       const start = bytes(text.slice(0, from));
@@ -13,10 +13,16 @@ export function find(trace, pattern) {
   return null;
 }
 
+/** The texts with their places: `{ location, text }`. */
 export function texts(trace) {
   const of = (error, path) =>
     ["message", "code", "stack"].filter((field) => error?.[field]).map((field) => ({ location: `${path}error.${field}`, text: error[field] }));
   return [...of(trace.steps[trace.failingStep]?.error, `steps[${trace.failingStep}].`), ...of(trace.error, "")];
+}
+
+function plain(text, wanted) {
+  const index = text.indexOf(String(wanted));
+  return index < 0 ? null : { index, 0: String(wanted) };
 }
 
 /** A stretch widened to whole characters: a pattern without the flag `u` may match half of one. */
