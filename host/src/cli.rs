@@ -1,6 +1,8 @@
 //! The command line as clap sees it. No logic.
 
+use crate::model::ActionId;
 use crate::report::Format;
+use crate::simulator::Vendor;
 use crate::workshop::Language;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -19,6 +21,11 @@ const CLASSIFY_EXIT_CODES: &str = "Exit codes:
   1    some trace is not as its `expect` has it
   2    usage, settings, or an invalid file or line
   3    could not run: no classifier";
+
+const DOCTOR_EXIT_CODES: &str = "Exit codes:
+  0    nothing failed; warnings may be worth a look
+  2    usage, settings, or an invalid file
+  3    something failed: a run would not go well";
 
 /// Finds out why Data Actions fail: runs test vectors against the debug API and lets classifiers judge the traces.
 #[derive(Debug, Parser)]
@@ -45,6 +52,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Be the debug API on loopback, to try things out.
     Simulate(SimulateArgs),
+    /// Look at everything a run needs, and say what to do about what is wrong; nothing is run.
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor(DoctorArgs),
     /// Look at plugins, and write your own.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -56,12 +66,18 @@ pub enum Command {
 /// What `run` takes.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Vector files: JSON (one object or an array) or NDJSON; `-` is stdin.
+    /// Vector files: JSON (one object or an array) or NDJSON, which is read as it is run; `-` is stdin.
     #[arg(required = true)]
     pub vectors: Vec<PathBuf>,
     /// How many vectors are in flight at once.
     #[arg(long, value_name = "N")]
     pub concurrency: Option<NonZeroUsize>,
+    /// How many requests a minute are sent at most.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<NonZeroUsize>,
+    /// JSON Schemas to check inputs against: a folder of ACTION-ID.json, a file of schemas by action id, or one for all.
+    #[arg(long, value_name = "PATH")]
+    pub schemas: Option<PathBuf>,
     /// Allow vectors for the environment prod.
     #[arg(long)]
     pub allow_prod: bool,
@@ -91,15 +107,34 @@ pub struct DemoArgs {
     pub plugins: Option<PathBuf>,
 }
 
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Vector files whose actions are looked for on the platform; they are not run.
+    pub vectors: Vec<PathBuf>,
+    /// An action to look for, in each environment.
+    #[arg(long = "action", value_name = "ID")]
+    pub actions: Vec<ActionId>,
+    /// Settings and output.
+    #[command(flatten)]
+    pub common: Common,
+}
+
 /// What `simulate` takes.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
     /// The loopback address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// A script of scenarios in place of the built-in one.
+    /// The port of 127.0.0.1 to listen on, in place of --listen; 0 takes a free one.
+    #[arg(long, value_name = "PORT", conflicts_with = "listen")]
+    pub port: Option<u16>,
+    /// A script of scenarios in place of the built-in one, in JSON or YAML.
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// Whose API to be: cxone or genesys [default: what the script says].
+    #[arg(long, value_enum)]
+    pub profile: Option<Vendor>,
     /// Append received webhooks to this file, one a line.
     #[arg(long, value_name = "FILE")]
     pub deliveries: Option<PathBuf>,

@@ -3,6 +3,7 @@
 
 mod classify;
 mod demo;
+mod doctor;
 mod plugins;
 mod run;
 mod simulate;
@@ -13,6 +14,7 @@ use crate::cli::{Command, Common};
 use crate::config::{self, Plugins, Settings};
 use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
+use crate::http::Trust;
 use crate::jury::Jury;
 use crate::model::{printable, utf8};
 use crate::plugin::{Change, Compiler, Loaded, Loader, Loading, PluginError, Watch};
@@ -31,6 +33,7 @@ pub async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Classify(args) => classify::execute(args).await,
         Command::Demo(args) => demo::execute(args).await,
         Command::Simulate(args) => simulate::execute(args).await,
+        Command::Doctor(args) => doctor::execute(args).await,
         Command::Plugin(command) => plugins::execute(command).await,
         Command::CompilePlugin => plugins::compile().await,
     }
@@ -55,6 +58,13 @@ fn plugins_in(settings: &mut Settings, dir: &Path) -> Result<(), Failure> {
     }
     settings.plugins.dir = dir.to_owned();
     Ok(())
+}
+
+/// Whom TLS trusts, and as whom it presents itself.
+fn trust(settings: &Settings) -> Result<Trust, Failure> {
+    let tls = &settings.tls;
+    Trust::read(&tls.ca_file, &tls.client_certificate, &tls.client_key)
+        .map_err(|what| Failure::new(Exit::Usage, format!("tls: {what}"), "[tls] in tracejury.toml names PEM files"))
 }
 
 /// A jury, and the watch over the folder its members came from.

@@ -7,6 +7,7 @@ pub use plugins::{Grants, Isolation, Limits, Own, PageScan, Plugins, Read};
 
 use crate::model::Secret;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,9 @@ pub struct Settings {
     pub plugins: Plugins,
     pub webhook: Webhook,
     pub audit: Audit,
+    pub tls: Tls,
+    /// Platforms of one's own, as the room that speaks to them reads them.
+    pub profiles: BTreeMap<String, toml::Table>,
 }
 
 /// The `[api]` table.
@@ -55,7 +59,10 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
 pub struct Api {
+    pub profile: String,
     pub base_url: String,
+    pub login_url: String,
+    pub discovery_url: String,
     pub client_id: String,
     pub client_secret: Secret,
     pub scopes: String,
@@ -73,13 +80,28 @@ pub struct Api {
     pub poll_max: Millis,
     #[serde(rename = "deadline_ms")]
     pub deadline: Millis,
+    #[serde(rename = "visible_within_ms")]
+    pub visible_within: Millis,
     pub concurrency: Count,
+    /// None: what the profile says.
+    pub requests_per_minute: Option<Count>,
     pub attempts: Count,
     #[serde(rename = "retry_first_ms")]
     pub retry_first: Millis,
     #[serde(rename = "retry_after_max_ms")]
     pub retry_after_max: Millis,
     pub max_answer_mib: Count,
+    pub schemas: PathBuf,
+}
+
+/// The `[tls]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Tls {
+    pub ca_file: PathBuf,
+    pub client_certificate: PathBuf,
+    pub client_key: PathBuf,
 }
 
 /// The `[webhook]` table.
@@ -161,54 +183,76 @@ impl From<NonZeroUsize> for Count {
     }
 }
 
+/// Settings, and where they were found.
+#[derive(Debug)]
+pub struct Found {
+    /// The settings.
+    pub settings: Settings,
+    /// The file, where there is one.
+    pub file: Option<PathBuf>,
+    /// The environment variables that had a say.
+    pub variables: Vec<&'static str>,
+}
+
 /// Reads the settings: the defaults, then `file` (or [`FILE`] where it exists), then the environment as `env` gives it.
 ///
 /// # Errors
 /// [`ConfigError`], with file, line and field.
 pub fn load(file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    find(file, env).map(|found| found.settings)
+}
+
+/// As [`load`], with word of where the settings were found.
+///
+/// # Errors
+/// [`ConfigError`], with file, line and field.
+pub fn find(file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result<Found, ConfigError> {
     let mut table: toml::Table = parse("the default settings", DEFAULTS)?;
     let path = file.unwrap_or(Path::new(FILE));
-    match std::fs::read_to_string(path) {
+    let found = match std::fs::read_to_string(path) {
         Ok(text) => {
             let place = path.display().to_string();
             // Read once alone: only then does an error know its line. What is absent gets a stand-in that is not used.
             parse::<Settings>(&place, &text)?;
             lay_over(&mut table, parse(&place, &text)?);
+            Some(path.to_owned())
         }
-        Err(why) if file.is_none() && why.kind() == std::io::ErrorKind::NotFound => {}
+        Err(why) if file.is_none() && why.kind() == std::io::ErrorKind::NotFound => None,
         Err(why) => return Err(ConfigError::Unreadable { path: path.to_owned(), why }),
-    }
+    };
     let mut settings: Settings = table.try_into().map_err(|e: toml::de::Error| invalid("settings", e.message()))?;
     if settings.version != 1 {
         return Err(invalid(&format!("{}: version", path.display()), "is not known; this tracejury reads 1"));
     }
-    from_environment(&mut settings, env);
-    Ok(settings)
+    let variables = from_environment(&mut settings, env);
+    Ok(Found { settings, file: found, variables })
 }
 
-fn from_environment(settings: &mut Settings, env: impl Fn(&str) -> Option<String>) {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    let texts = [
-        ("CXONE_BASE_URL", &mut settings.api.base_url),
-        ("CXONE_CLIENT_ID", &mut settings.api.client_id),
-        ("WEBHOOK_URL", &mut settings.webhook.url),
-    ];
-    for (name, place) in texts {
-        if let Some(value) = set(name) {
-            *place = value;
-        }
-    }
-    for (name, place) in [("CXONE_CLIENT_SECRET", &mut settings.api.client_secret), ("WEBHOOK_SECRET", &mut settings.webhook.secret)] {
-        if let Some(value) = set(name) {
-            *place = Secret::new(value);
-        }
-    }
-    if let Some(value) = set("TRACEJURY_CACHE_DIR") {
-        settings.plugins.cache_dir = value.into();
-    }
-    if let Some(value) = set("AUDIT_LOG_PATH") {
-        settings.audit.path = value.into();
-    }
+/// The name of a variable, and what sets its value.
+type Variable = (&'static str, fn(&mut Settings, String));
+
+/// The environment variables, and what each sets. Of two for one setting the later one counts.
+const VARIABLES: [Variable; 11] = [
+    ("CXONE_BASE_URL", |settings, value| settings.api.base_url = value),
+    ("CXONE_CLIENT_ID", |settings, value| settings.api.client_id = value),
+    ("CXONE_CLIENT_SECRET", |settings, value| settings.api.client_secret = Secret::new(value)),
+    ("TRACEJURY_BASE_URL", |settings, value| settings.api.base_url = value),
+    ("TRACEJURY_LOGIN_URL", |settings, value| settings.api.login_url = value),
+    ("TRACEJURY_CLIENT_ID", |settings, value| settings.api.client_id = value),
+    ("TRACEJURY_CLIENT_SECRET", |settings, value| settings.api.client_secret = Secret::new(value)),
+    ("TRACEJURY_CACHE_DIR", |settings, value| settings.plugins.cache_dir = value.into()),
+    ("WEBHOOK_URL", |settings, value| settings.webhook.url = value),
+    ("WEBHOOK_SECRET", |settings, value| settings.webhook.secret = Secret::new(value)),
+    ("AUDIT_LOG_PATH", |settings, value| settings.audit.path = value.into()),
+];
+
+/// Lays variables over settings; gives those that had a say.
+fn from_environment(settings: &mut Settings, env: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
+    let set = |(name, set): &Variable| {
+        set(settings, env(name).filter(|value| !value.is_empty())?);
+        Some(*name)
+    };
+    VARIABLES.iter().filter_map(set).collect()
 }
 
 fn lay_over(below: &mut toml::Table, above: toml::Table) {
@@ -246,7 +290,6 @@ fn invalid(place: &str, what: &str) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn none(_: &str) -> Option<String> {
         None
@@ -282,11 +325,19 @@ mod tests {
     #[test]
     fn errors_name_file_line_and_field() {
         assert_eq!(error("[api]\n\nconcurrency = 0"), "t.toml:3: concurrency: invalid value: integer `0`, expected a nonzero usize");
-        assert!(error("[api]\ntimeout = 3").starts_with("t.toml:2: timeout: unknown field `timeout`, expected one of `base_url`"));
+        assert!(error("[api]\ntimeout = 3").starts_with("t.toml:2: timeout: unknown field `timeout`, expected one of `profile`"));
         assert!(error("[plugins.grants]\nteam = ['errors']").starts_with("t.toml:2: team: unknown variant `errors`"));
         assert!(error("[api\n").starts_with("t.toml:1: "), "{}", error("[api\n"));
         assert!(error("version = 2").starts_with("t.toml: version: is not known"));
         assert!(load(Some(Path::new("/nowhere.toml")), none).unwrap_err().to_string().starts_with("/nowhere.toml: cannot be read"));
+    }
+
+    #[test]
+    fn it_says_where_settings_were_found() {
+        let (_dir, path) = file("");
+        let found = find(Some(&path), |name| name.ends_with("BASE_URL").then(|| format!("https://{}.example", name.len()))).unwrap();
+        assert_eq!((found.file, found.variables), (Some(path), vec!["CXONE_BASE_URL", "TRACEJURY_BASE_URL"]));
+        assert_eq!(found.settings.api.base_url, "https://18.example", "the later one counts");
     }
 
     #[test]
@@ -302,6 +353,6 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit")), (16, 26, 5, 2));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 5, 2, 3));
     }
 }

@@ -1,20 +1,41 @@
-//! The platform's debug API: a vector goes in, a trace comes out. The only room that knows the vendor's paths, headers and JSON.
+//! The platform's debug API: a vector goes in, a trace comes out. The only room that knows the vendor's paths, headers and JSON,
+//! and which profile of them is in use.
 
+mod budget;
+mod caller;
+mod hosts;
+mod look;
 mod poll;
+mod profile;
 mod recorded;
+mod retry;
+mod schedule;
 mod submit;
+mod template;
 mod token;
 mod wire;
 
+pub use budget::Traffic;
+pub use look::Visible;
 pub use recorded::{Recorded, parse as parse_recorded, record};
 pub use submit::stopped;
 
-use crate::config::Api;
-use crate::http::{CallError, Http};
+use crate::config::{Count, Settings};
+use crate::http::{CallError, Http, Reply, Trust};
 use crate::model::{ActionId, Environment, Problem, ProblemKind, SessionId, Status, Trace, Vector};
-use std::time::Duration;
+use budget::Call;
+use caller::Caller;
+use hosts::Directory;
+use profile::Profile;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use schedule::{Schedule, Ticket};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use template::{Place, Template};
+use token::{Got, Token, Tokens};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use wire::Answer;
 
 /// Why a vector could not be finished. None of these says anything about the action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +55,9 @@ pub enum ApiError {
     /// The session has expired or was purged.
     #[error("{0}")]
     Gone(String),
+    /// The platform answers, but with something that cannot be read, and did so again.
+    #[error("{0}")]
+    Unreadable(String),
     /// The run was stopped before the vector was submitted.
     #[error("not submitted")]
     Stopped,
@@ -55,6 +79,7 @@ impl From<ApiError> for Problem {
             ApiError::Ambiguous(_) => ProblemKind::Ambiguous,
             ApiError::Unreachable(_) => ProblemKind::Unreachable,
             ApiError::Gone(_) => ProblemKind::SessionGone,
+            ApiError::Unreadable(_) => ProblemKind::Unreadable,
             ApiError::Stopped => ProblemKind::Interrupted,
             ApiError::Deadline { .. } => ProblemKind::Deadline,
         };
@@ -63,7 +88,7 @@ impl From<ApiError> for Problem {
 }
 
 /// An execution under way on the platform.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Session {
     /// The platform's id.
     pub id: SessionId,
@@ -73,15 +98,20 @@ pub struct Session {
     pub environment: Environment,
     /// When the submit that was accepted was sent.
     pub since: Instant,
+    ticket: Option<Ticket>,
+    /// What the submit was answered with, on a platform that answers with the trace.
+    answer: Option<Box<Trace>>,
 }
 
-/// The API as one client sees it. Share it between all vectors: it caches the token.
+/// The API as one client sees it. Share it between all vectors: it holds the token, the budget of requests, and what was learned
+/// of actions.
 #[derive(Debug)]
 pub struct DebugApi {
-    http: Http,
-    settings: Api,
-    base: String,
-    tokens: token::Tokens,
+    profile: Arc<Profile>,
+    caller: Arc<Caller>,
+    directory: Arc<Directory>,
+    tokens: Arc<Tokens>,
+    schedule: Schedule,
 }
 
 impl DebugApi {
@@ -89,16 +119,22 @@ impl DebugApi {
     ///
     /// # Errors
     /// The setting that is missing or unusable, by name.
-    pub fn new(settings: &Api) -> Result<Self, ApiError> {
-        let base = checked_base(&settings.base_url)?;
-        for (value, name) in [(settings.client_id.as_str(), "client_id"), (settings.client_secret.expose(), "client_secret")] {
+    pub fn new(settings: &Settings, trust: &Trust) -> Result<Self, ApiError> {
+        let api = &settings.api;
+        let profile = Profile::named(&api.profile, &settings.profiles).map_err(|what| ApiError::Refused(format!("api.profile: {what}")))?;
+        let directory = Arc::new(Directory::new(api, &profile)?);
+        for (value, name) in [(api.client_id.as_str(), "client_id"), (api.client_secret.expose(), "client_secret")] {
             if value.is_empty() {
-                return Err(ApiError::Credentials(format!("api.{name} is not set (CXONE_{})", name.to_uppercase())));
+                let variable = name.to_uppercase();
+                return Err(ApiError::Credentials(format!("api.{name} is not set (CXONE_{variable} or TRACEJURY_{variable})")));
             }
         }
-        let http = Http::new(settings.connect_timeout.duration(), settings.max_answer_mib.mib())
+        let http = Http::new(api.connect_timeout.duration(), api.max_answer_mib.mib(), trust)
             .map_err(|e| ApiError::Unreachable(format!("the HTTP client cannot start: {e}")))?;
-        Ok(Self { tokens: token::Tokens::new(http.clone(), settings.clone(), &base), http, settings: settings.clone(), base })
+        let per_minute = api.requests_per_minute.map_or(profile.requests_per_minute.get(), Count::get);
+        let caller = Arc::new(Caller::new(http, api.clone(), per_minute));
+        let tokens = Arc::new(Tokens::new(Arc::clone(&caller), Arc::clone(&directory), profile.token.clone()));
+        Ok(Self { profile: Arc::new(profile), caller, directory, tokens, schedule: Schedule::default() })
     }
 
     /// Submits a vector: at most one execution comes of it, whatever happens. Waiting ends when `stop` turns true.
@@ -113,49 +149,127 @@ impl DebugApi {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn trace(&self, session: &Session) -> Result<Trace, ApiError> {
-        poll::until_ended(self, session).await
+    pub async fn trace(&self, mut session: Session) -> Result<Trace, ApiError> {
+        match (session.answer.take(), session.ticket.take()) {
+            (Some(trace), _) => Ok(*trace),
+            (None, ticket) => {
+                let ticket = ticket.unwrap_or_else(|| self.schedule.ticket(session.action, session.environment, &self.caller.settings));
+                poll::until_ended(self, &session, ticket).await
+            }
+        }
     }
 
-    fn url(&self, action: ActionId, rest: &str) -> String {
-        format!("{}/api/v2/data-actions/{action}/{rest}", self.base)
+    /// What went over the wire so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.caller.budget.traffic()
     }
 
-    /// The headers each request about an action carries.
-    fn signed(&self, request: reqwest::RequestBuilder, token: &token::Token, environment: Environment) -> reqwest::RequestBuilder {
-        request.bearer_auth(token.text()).header("x-nice-workspace-id", environment.as_str()).header("accept", "application/json")
+    /// A token, and then a turn.
+    async fn signed_in(&self, call: Call) -> Result<Got, ApiError> {
+        let before = self.tokens.get().await?;
+        self.admitted(call, &before).await
+    }
+
+    /// A turn for one who has a token. It is looked at again after the turn, which may have been long in coming.
+    async fn admitted(&self, call: Call, before: &Got) -> Result<Got, ApiError> {
+        self.caller.budget.turn(call).await;
+        let mut got = self.tokens.get().await?;
+        got.fetched |= before.fetched && before.token.is(&got.token);
+        Ok(got)
+    }
+
+    /// A submit, or with a session a poll of it, with all headers it carries.
+    async fn request(
+        &self,
+        action: ActionId,
+        environment: Environment,
+        session: Option<&SessionId>,
+        token: &Token,
+    ) -> Result<reqwest::RequestBuilder, ApiError> {
+        let (submit, poll) = (&self.profile.submit, self.profile.poll.as_ref().filter(|_| session.is_some()));
+        let (url, headers) = poll.map_or((&submit.url, &submit.headers), |poll| (&poll.url, &poll.headers));
+        let about = self.about(url, headers, action, environment, session).await?;
+        let request = if poll.is_some() { self.caller.http.get(&about.url) } else { self.caller.http.post(&about.url) };
+        Ok(request.headers(about.headers).bearer_auth(token.text()).header("accept", "application/json"))
+    }
+
+    /// An address and headers of the profile, filled in.
+    async fn about(
+        &self,
+        url: &Template,
+        headers: &BTreeMap<String, Template>,
+        action: ActionId,
+        environment: Environment,
+        session: Option<&SessionId>,
+    ) -> Result<About, ApiError> {
+        let hosts = self.directory.get(&self.caller).await?;
+        let fill = |place| -> &dyn std::fmt::Display {
+            match (place, &session) {
+                (Place::Base, _) => &hosts.base,
+                (Place::Login, _) => &hosts.login,
+                (Place::Action, _) => &action,
+                (Place::Environment, _) => &environment,
+                (Place::Session, Some(id)) => id,
+                // The profile was checked: only a call about a session has this place.
+                (Place::Session, None) => &"",
+            }
+        };
+        let mut filled = HeaderMap::new();
+        for (name, value) in headers {
+            let named = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(&value.filled(fill)).ok());
+            let (name, value) = named.ok_or_else(|| ApiError::Refused(format!("the profile's header {name} has a value that is none")))?;
+            filled.insert(name, value);
+        }
+        Ok(About { url: url.filled(fill), headers: filled })
     }
 }
 
-/// The wait after attempt number `attempt` (from 1) of any call: what the platform asked for, within the settings' bounds, or
-/// a backoff of ours.
-fn wait_asked_for(settings: &Api, asked: Option<Duration>, attempt: u32) -> Duration {
-    let (first, cap) = (settings.retry_first.duration(), settings.retry_after_max.duration());
-    // Never less than half a first wait: a `Retry-After` of 0 must not make a hammer of us.
-    let backoff = crate::http::backoff(first, attempt, cap).max(first / 2);
-    // A little jitter on top of what was asked, so that waiting vectors do not all come back in one instant.
-    asked.map_or(backoff, |asked| asked.min(cap).max(backoff) + Duration::from_millis(fastrand::u64(0..50)))
+/// Where a request about an action goes, and with what headers.
+struct About {
+    url: String,
+    headers: HeaderMap,
 }
 
-fn checked_base(text: &str) -> Result<String, ApiError> {
-    if text.is_empty() {
-        return Err(ApiError::Credentials("api.base_url is not set (CXONE_BASE_URL)".to_owned()));
-    }
-    let refuse = |why: &str| Err(ApiError::Credentials(format!("api.base_url {why}")));
-    let Ok(url) = reqwest::Url::parse(text) else { return refuse("is not a URL such as https://api.example.com") };
-    if url.host_str().is_none() {
-        return refuse("names no host");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse("must not hold a user name or password");
-    }
-    match url.scheme() {
-        "https" => {}
-        "http" if crate::http::is_loopback(&url) => {}
-        "http" => return refuse("is plain http: the client secret would be readable on the way; use https"),
-        _ => return refuse("must begin with https://"),
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+/// What an answer says of a session.
+struct Answered {
+    status: Status,
+    /// The trace, where the session has ended.
+    ended: Option<Box<Trace>>,
+}
+
+/// An answer over this size, in bytes, is read on a thread of its own: it would keep others waiting.
+const LARGE: usize = 1 << 20;
+
+/// Reads an answer about a session.
+async fn read_apart(
+    api: &DebugApi,
+    reply: Reply,
+    session: SessionId,
+    action: ActionId,
+    environment: Environment,
+) -> Result<Answered, String> {
+    let (profile, large) = (Arc::clone(&api.profile), reply.body.len() > LARGE);
+    let read = move || {
+        // A byte that is no UTF-8 costs a character, not the trace.
+        let text = String::from_utf8_lossy(&reply.body);
+        let kind = || {
+            format!(
+                "the platform answered {} with something that is no session ({})",
+                reply.status,
+                reply.content_type.as_deref().unwrap_or("no content type")
+            )
+        };
+        let answer = Answer::read(&text, &profile.trace).map_err(|e| format!("{}: {e}", kind()))?;
+        let status = answer.status.clone();
+        let ended = if answer.ended() {
+            Some(Box::new(answer.into_trace(&profile.trace.step, session, action, environment).map_err(|e| format!("{}: {e}", kind()))?))
+        } else {
+            None
+        };
+        Ok(Answered { status, ended })
+    };
+    if large { tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(e.to_string())) } else { read() }
 }
 
 /// An answer that was not expected, for people: the status and what the platform says of it.
@@ -170,22 +284,6 @@ fn call_text(what: &str, error: &CallError) -> String {
     format!("{what}: {error}")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_base_is_https_or_loopback() {
-        for good in
-            ["https://api.example.com", "https://api.example.com/x/", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:1"]
-        {
-            assert!(checked_base(good).is_ok(), "{good}");
-        }
-        for bad in
-            ["", "api.example.com", "http://api.example.com", "ftp://x", "https://user:pw@api.example.com", "http://127.0.0.1.example.com"]
-        {
-            let error = checked_base(bad).unwrap_err().to_string();
-            assert!(error.starts_with("api.base_url") && !error.contains("pw@"), "{bad}: {error}");
-        }
-    }
+fn no_more_retries(what: &str, why: &str) -> String {
+    format!("{what}: {why}; so many requests fail that this one was not tried again")
 }

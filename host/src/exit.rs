@@ -36,7 +36,7 @@ impl Exit {
         let could_not = |kind: &&str| summary.undecided_problems.contains(*kind);
         if summary.problems.contains_key("interrupted") {
             Self::Interrupted
-        } else if ["credentials", "unreachable"].iter().any(could_not) || !summary.not_audited.is_empty() {
+        } else if ["credentials", "unreachable", "unreadable"].iter().any(could_not) || !summary.not_audited.is_empty() {
             // A run whose log is incomplete must not look like one that went well.
             Self::CouldNotRun
         } else if summary.unexpected > 0 || summary.undecided > 0 {
@@ -81,8 +81,12 @@ impl From<ConfigError> for Failure {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        let help =
-            "set CXONE_BASE_URL, CXONE_CLIENT_ID and CXONE_CLIENT_SECRET, or [api] in tracejury.toml; `tracejury demo` needs none of them";
+        let help = match &error {
+            ApiError::Credentials(_) => {
+                "set CXONE_BASE_URL, CXONE_CLIENT_ID and CXONE_CLIENT_SECRET, or [api] in tracejury.toml; `tracejury demo` needs none of them"
+            }
+            _ => "README, section Platforms, has the profiles there are and how to write one",
+        };
         Self { exit: Exit::Usage, error: error.into(), help: help.to_owned() }
     }
 }

@@ -1,8 +1,22 @@
 //! The one HTTP client: timeouts, size limits, and errors that say whether a request may be repeated. It knows no API and
 //! logs no header and no body.
 
+mod probe;
+mod trust;
+
+pub use probe::{Found, Stage};
+pub use trust::Trust;
+
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The most that is read of an answer that tells of an error.
+const MAX_ERROR: usize = 64 << 10;
+/// Answers over this size take turns, [`LARGE_AT_ONCE`] of them at a time: many in flight must not be many in memory.
+const LARGE: usize = 1 << 20;
+const LARGE_AT_ONCE: usize = 4;
 
 /// A request that brought no answer, by what the caller may do next.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -13,13 +27,16 @@ pub enum CallError {
     /// It may have been processed: only an idempotent request may be repeated.
     #[error("{0}")]
     Ambiguous(String),
+    /// It was answered with success, and the answer is too large to be read: it would be so again.
+    #[error("{0}")]
+    TooLarge(String),
     /// It can never work, such as an address that is none.
     #[error("{0}")]
     Fatal(String),
 }
 
 /// An answer, whatever its status.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reply {
     /// The status.
     pub status: u16,
@@ -27,8 +44,12 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// The media type, without parameters.
     pub content_type: Option<String>,
-    /// The whole body.
+    /// All its headers.
+    pub headers: HeaderMap,
+    /// The whole body; of an answer that tells of an error, as much as could be read.
     pub body: Vec<u8>,
+    /// The turn of a large answer, which ends when it is dropped.
+    pub turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Reply {
@@ -46,28 +67,36 @@ pub struct Http {
     /// For loopback addresses, which a proxy cannot reach and must not see.
     direct: reqwest::Client,
     max_body: usize,
+    large: Arc<Semaphore>,
 }
 
 impl Http {
-    /// A client that gives up connecting after `connect_timeout` and reads no body over `max_body` bytes.
+    /// A client that gives up connecting after `connect_timeout`, reads no body over `max_body` bytes, and trusts whom the
+    /// system trusts and `trust` names. There is no way to leave certificates unchecked.
     ///
     /// # Errors
-    /// Where the system's certificates or proxy settings cannot be used.
-    pub fn new(connect_timeout: Duration, max_body: usize) -> Result<Self, CallError> {
+    /// Where certificates or the system's proxy settings cannot be used.
+    pub fn new(connect_timeout: Duration, max_body: usize, trust: &Trust) -> Result<Self, CallError> {
         // Refused where another part of the process has chosen a provider already: then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder()
                 .user_agent(concat!("tracejury/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(connect_timeout)
                 // Servers close idle connections after some seconds without a word; a submit sent into that moment would be
                 // ambiguous.
                 .pool_idle_timeout(Duration::from_secs(4))
                 // A redirect would carry a token or a signed body to a host nobody named.
-                .redirect(reqwest::redirect::Policy::none())
+                .redirect(reqwest::redirect::Policy::none());
+            trust.given_to(builder)
         };
         let built = |builder: reqwest::ClientBuilder| builder.build().map_err(|e| CallError::Fatal(chain(&e)));
-        Ok(Self { client: built(builder())?, direct: built(builder().no_proxy())?, max_body })
+        Ok(Self {
+            client: built(builder()?)?,
+            direct: built(builder()?.no_proxy())?,
+            max_body,
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+        })
     }
 
     /// Starts a POST.
@@ -87,25 +116,48 @@ impl Http {
     /// Sends a request and reads the whole answer within `timeout`.
     ///
     /// # Errors
-    /// [`CallError`], by what the caller may do next.
+    /// [`CallError`], by what the caller may do next. An answer that tells of an error is never one: its status counts, even
+    /// where its body is cut off, endless or slow.
     pub async fn send(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Reply, CallError> {
-        let mut response = request.timeout(timeout).send().await.map_err(sort)?;
+        let response = request.timeout(timeout).send().await.map_err(sort)?;
         let headers = response.headers();
         let content_type = headers.get(reqwest::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let mut reply = Reply {
             status: response.status().as_u16(),
             retry_after: retry_after(headers, SystemTime::now()),
             content_type: content_type.and_then(|t| t.split(';').next()).map(|t| t.trim().to_ascii_lowercase()),
-            body: Vec::new(),
+            headers: headers.clone(),
+            ..Reply::default()
         };
-        while let Some(chunk) = response.chunk().await.map_err(sort)? {
-            if reply.body.len() + chunk.len() > self.max_body {
-                return Err(CallError::Ambiguous(format!("the answer is larger than {} bytes", self.max_body)));
-            }
-            reply.body.extend_from_slice(&chunk);
+        if reply.is_success() {
+            self.read(response, &mut reply).await?
+        } else {
+            read_error(response, &mut reply.body).await
         }
         tracing::debug!(status = reply.status, bytes = reply.body.len(), "answered");
         Ok(reply)
+    }
+
+    async fn read(&self, mut response: reqwest::Response, reply: &mut Reply) -> Result<(), CallError> {
+        while let Some(chunk) = response.chunk().await.map_err(sort)? {
+            let length = reply.body.len() + chunk.len();
+            if length > self.max_body {
+                return Err(CallError::TooLarge(format!("the answer is larger than {} MiB", self.max_body >> 20)));
+            }
+            if length > LARGE && reply.turn.is_none() {
+                // Waiting counts as time of the request. The semaphore is never closed.
+                reply.turn = Arc::clone(&self.large).acquire_owned().await.ok();
+            }
+            reply.body.extend_from_slice(&chunk);
+        }
+        Ok(())
+    }
+}
+
+async fn read_error(mut response: reqwest::Response, body: &mut Vec<u8>) {
+    while body.len() < MAX_ERROR {
+        let Ok(Some(chunk)) = response.chunk().await else { break };
+        body.extend_from_slice(chunk.get(..MAX_ERROR - body.len()).unwrap_or(&chunk));
     }
 }
 
@@ -190,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_never_made_is_retryable() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let http = Http::new(Duration::from_secs(1), 10).unwrap();
+        let http = Http::new(Duration::from_secs(1), 10, &Trust::default()).unwrap();
         let error = http.send(http.get(&format!("http://{free}/secret")), Duration::from_secs(2)).await.unwrap_err();
         assert!(matches!(&error, CallError::Retryable(text) if !text.contains("/secret")), "{error:?}");
     }
@@ -200,14 +252,14 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { drop(listener.accept().await) });
-        let http = Http::new(Duration::from_secs(1), 10).unwrap();
+        let http = Http::new(Duration::from_secs(1), 10, &Trust::default()).unwrap();
         let error = http.send(http.post(&url), Duration::from_secs(2)).await.unwrap_err();
         assert!(matches!(error, CallError::Ambiguous(_)), "{error:?}");
     }
 
     #[tokio::test]
     async fn an_address_that_is_none_is_fatal() {
-        let http = Http::new(Duration::from_secs(1), 10).unwrap();
+        let http = Http::new(Duration::from_secs(1), 10, &Trust::default()).unwrap();
         assert!(matches!(http.send(http.get("nonsense"), Duration::from_secs(1)).await, Err(CallError::Fatal(_))));
     }
 }

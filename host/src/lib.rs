@@ -21,6 +21,8 @@ pub mod run;
 // Faces and side rooms.
 pub mod cli;
 pub mod commands;
+/// Whether everything is there that a run needs.
+pub mod doctor;
 pub mod exit;
 pub mod simulator;
 /// Where classifiers are written: made, built, tried, checked, measured, packed.

@@ -4,7 +4,7 @@ mod event;
 mod retry;
 
 use crate::config::Webhook;
-use crate::http::{CallError, Http};
+use crate::http::{CallError, Http, Trust};
 use crate::model::{Outcome, Secret};
 use base64::Engine as _;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Outbox {
     ///
     /// # Errors
     /// The setting that cannot be used.
-    pub fn new(settings: &Webhook) -> Result<Option<Self>, OutboxError> {
+    pub fn new(settings: &Webhook, trust: &Trust) -> Result<Option<Self>, OutboxError> {
         if settings.url.is_empty() {
             return Ok(None);
         }
@@ -54,7 +54,7 @@ impl Outbox {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(invalid("url must not hold a user name or password"));
         }
-        let http = Http::new(settings.timeout.duration(), MAX_ANSWER).map_err(|e| OutboxError::Settings(format!("url: {e}")))?;
+        let http = Http::new(settings.timeout.duration(), MAX_ANSWER, trust).map_err(|e| OutboxError::Settings(format!("url: {e}")))?;
         let signer = signer(&settings.secret)?;
         Ok(Some(Self { http, settings: settings.clone(), host: url.origin().ascii_serialization(), signer }))
     }
@@ -110,6 +110,8 @@ impl Outbox {
         }
         match self.http.send(request, self.settings.timeout.duration()).await {
             Ok(reply) if reply.is_success() => Ok(()),
+            // It was taken; what the receiver says of it is not looked at.
+            Err(CallError::TooLarge(_)) => Ok(()),
             Ok(reply) => Err(Failure {
                 text: format!("the endpoint answered {}", reply.status),
                 again: retry::worth_it(reply.status),
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_checked_and_shown_without_its_path() {
-        let outbox = |url: &str| Outbox::new(&Webhook { url: url.into(), ..Webhook::default() });
+        let outbox = |url: &str| Outbox::new(&Webhook { url: url.into(), ..Webhook::default() }, &Trust::default());
         assert_eq!(outbox("https://hooks.example.com/T0/KEY").unwrap().unwrap().endpoint(), "https://hooks.example.com");
         assert!(outbox("").unwrap().is_none());
         for bad in ["hooks.example.com", "ftp://x", "https://u:p@x"] {

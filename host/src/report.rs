@@ -7,7 +7,6 @@ pub use summary::Summary;
 
 use crate::model::{Outcome, printable};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::HashMap;
 use std::io::Write as _;
 
 /// How outcomes are written.
@@ -84,10 +83,15 @@ impl Default for Busy {
 pub struct Report {
     format: Format,
     progress: ProgressBar,
-    /// Outcomes and their place in the order of the vectors; only the table needs them all.
-    rows: Vec<Outcome>,
+    /// Outcomes and their place in the order of the vectors; only the table needs them.
+    rows: Vec<(usize, Outcome)>,
+    /// Whether there are so many that the table shows those only that are not as expected.
+    many: bool,
     summary: Summary,
 }
+
+/// A table of more vectors than this is one that nobody reads, and that has to be kept until the end.
+const MANY: usize = 1_000;
 
 impl Report {
     /// A report on `total` vectors, where that is known. The progress bar shows on a terminal only.
@@ -100,7 +104,7 @@ impl Report {
         if total.is_none() {
             progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        Self { format, progress, rows: Vec::new(), summary: Summary::default() }
+        Self { format, progress, rows: Vec::new(), many: total.is_some_and(|total| total > MANY), summary: Summary::default() }
     }
 
     /// How many outcomes there are so far.
@@ -109,27 +113,27 @@ impl Report {
         self.summary.vectors
     }
 
-    /// Takes one outcome.
-    pub fn outcome(&mut self, outcome: Outcome) {
+    /// Takes one outcome, and its place among the vectors.
+    pub fn outcome(&mut self, place: usize, outcome: Outcome) {
         self.summary.count(&outcome);
         self.progress.set_message(self.summary.short());
         self.progress.inc(1);
         match self.format {
             Format::Json => to_stdout(&serde_json::to_string(&outcome).unwrap_or_default()),
-            Format::Human => self.rows.push(outcome),
+            Format::Human if self.many && outcome.expected == Some(true) => {}
+            Format::Human => self.rows.push((place, outcome)),
         }
     }
 
-    /// Takes a batch; the names of its outcomes, where the table will need them.
-    pub fn batch(&mut self, batch: Batch) -> Vec<String> {
+    /// Takes a batch; it comes after those before it.
+    pub fn batch(&mut self, batch: Batch) {
         if !batch.text.is_empty() {
             // One write for all of it. What is written is JSON, in which no escape sequence can stand raw.
             let _ = std::io::stdout().write_all(batch.text.as_bytes());
         }
         self.summary.add(batch.summary);
-        let names = batch.rows.iter().map(|row| row.vector.clone()).collect();
-        self.rows.extend(batch.rows);
-        names
+        let before = self.rows.len();
+        self.rows.extend(batch.rows.into_iter().enumerate().map(|(i, row)| (before + i, row)));
     }
 
     /// The counts so far, to add what happens beside the outcomes.
@@ -137,15 +141,19 @@ impl Report {
         &mut self.summary
     }
 
-    /// Writes the table, once every outcome is there: what is delivered later must not keep it waiting. Its rows follow `names`.
-    pub fn table(&mut self, names: &[String]) {
+    /// Writes the table, once every outcome is there: what is delivered later must not keep it waiting. Its rows stand in the order
+    /// of the vectors.
+    pub fn table(&mut self) {
         self.progress.finish_and_clear();
-        if self.format == Format::Human && !self.rows.is_empty() {
-            let mut places = HashMap::new();
-            names.iter().enumerate().for_each(|(place, name)| _ = places.entry(name.as_str()).or_insert(place));
-            self.rows.sort_by_key(|row| places.get(row.vector.as_str()).copied());
-            to_stdout(&human::table(&self.rows, terminal_width()));
-            self.rows.clear();
+        let mut rows = std::mem::take(&mut self.rows);
+        if self.format == Format::Human && !rows.is_empty() {
+            rows.sort_by_key(|(place, _)| *place);
+            let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
+            to_stdout(&human::table(&rows, terminal_width()));
+        }
+        if self.format == Format::Human && self.many {
+            to_stdout("those as expected are not listed; --format json has a line for each\n");
+            self.many = false;
         }
     }
 

@@ -26,11 +26,18 @@ pub struct Run {
     pub concurrency: usize,
 }
 
+/// Vectors as they are read. After an error there are none.
+pub trait Vectors: Iterator<Item = Result<Vector, String>> + Send {}
+
+impl<T: Iterator<Item = Result<Vector, String>> + Send> Vectors for T {}
+
 /// What happens in a run, as it happens. Every vector gives one [`Event::Outcome`]; an outcome's delivery may follow later.
 #[derive(Debug)]
 pub enum Event {
-    /// A vector is done. Its entry is in the audit log by now, or the error says why not.
-    Outcome(Box<Outcome>),
+    /// A vector is done; its place among all, from 0. Its entry is in the audit log by now, or the error says why not.
+    Outcome(usize, Box<Outcome>),
+    /// The next vector cannot be read; none is submitted any more.
+    NoMore(String),
     /// An entry was written.
     Audited,
     /// An entry could not be written.
@@ -45,36 +52,37 @@ impl Run {
     /// Runs all vectors and tells `events` of each. Ends when every outcome is audited and delivered or given up. Once `stop`
     /// turns true no further vector is submitted, those in flight are let go with their session ids, and deliveries get one
     /// attempt's time to end.
-    pub async fn all(self: Arc<Self>, vectors: Vec<Vector>, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) {
+    pub async fn all(self: Arc<Self>, vectors: impl Vectors, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) {
         let mut flying = JoinSet::new();
         let mut flights = HashMap::new();
         let mut deliveries = JoinSet::new();
-        let mut waiting = vectors.into_iter();
+        let mut waiting = vectors.enumerate();
         loop {
             while flying.len() < self.concurrency {
-                let Some(vector) = waiting.next() else { break };
-                let flight = Flight { vector, session: OnceLock::new() };
-                let flight = Arc::new(flight);
+                let (place, vector) = match waiting.next() {
+                    None => break,
+                    Some((place, Ok(vector))) => (place, vector),
+                    Some((_, Err(why))) => {
+                        let _ = events.send(Event::NoMore(why)).await;
+                        break;
+                    }
+                };
+                let flight = Arc::new(Flight { place, vector, session: OnceLock::new() });
                 let (run, stop, own) = (Arc::clone(&self), stop.clone(), Arc::clone(&flight));
                 let task = flying.spawn(async move { run.one(&own, stop).await });
                 flights.insert(task.id(), flight);
             }
             let Some(done) = flying.join_next_with_id().await else { break };
-            let outcome = match done {
-                Ok((id, outcome)) => {
-                    flights.remove(&id);
-                    outcome
-                }
-                Err(error) => match flights.remove(&error.id()) {
-                    Some(flight) => broken(&flight),
-                    None => continue,
-                },
-            };
+            let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
+            let Some(flight) = flights.remove(&id) else { continue };
+            let outcome = done.map_or_else(|_| broken(&flight), |(_, outcome)| outcome);
             let outcome = Arc::new(outcome);
             self.log(&outcome, &events).await;
             let (run, told, delivered, stop) = (Arc::clone(&self), events.clone(), Arc::clone(&outcome), stop.clone());
             deliveries.spawn(async move { run.deliver(&delivered, &told, stop).await });
-            let _ = events.send(Event::Outcome(Box::new(outcome.as_ref().clone()))).await;
+            let _ = events.send(Event::Outcome(flight.place, Box::new(outcome.as_ref().clone()))).await;
+            // What is delivered is forgotten as it comes, or a long run would remember it all.
+            while deliveries.try_join_next().is_some() {}
         }
         while deliveries.join_next().await.is_some() {}
     }
@@ -89,11 +97,12 @@ impl Run {
         };
         let _ = flight.session.set(session.id.clone());
         outcome.session_id = Some(session.id.clone());
+        let since = session.since;
         let ended = tokio::select! {
-            ended = self.api.trace(&session) => ended,
+            ended = self.api.trace(session) => ended,
             () = stopped(&mut stop) => return let_go(outcome, asked),
         };
-        outcome.execution_duration_ms = u64::try_from(session.since.elapsed().as_millis()).ok();
+        outcome.execution_duration_ms = u64::try_from(since.elapsed().as_millis()).ok();
         match ended {
             Ok(trace) => judge(&self.jury, trace, asked, outcome).await,
             Err(error) => {
@@ -138,6 +147,7 @@ impl Run {
 
 /// A vector under way, and its session as soon as it has one: known outside its task too, so that nothing is lost with it.
 struct Flight {
+    place: usize,
     vector: Vector,
     session: OnceLock<SessionId>,
 }

@@ -1,33 +1,56 @@
 //! The platform's debug API on loopback: for `simulate`, for `demo`, and for the tests. It is strict, so that a client which
 //! works here works there: a missing header, a wrong scope or an unknown path gets the status and body a real API would give.
 
+mod answer;
+mod cxone;
+mod genesys;
+mod journal;
 mod platform;
 mod scenario;
 mod sink;
+mod throttle;
+mod timeline;
 
-pub use scenario::{Client, Fault, Scenario, Script};
+pub use scenario::{Authentication, Call, Chance, Client, Fault, FixedWindow, Limits, Scenario, Script, Span, TokenBucket, Vendor};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use answer::{Answer, Response};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::Request;
 use hyper::body::{Bytes, Incoming};
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use platform::Platform;
+use platform::{Platform, Refusal};
+use serde_json::{Map, Value};
 use sink::Sink;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
 
 /// The largest request that is read, in bytes.
 const MAX_BODY: usize = 16 << 20;
 
-/// Where things are on a running simulator.
-#[derive(Debug, Clone)]
+/// A running simulator. It runs until the runtime ends.
+#[derive(Clone)]
 pub struct Running {
     /// The base of the API, such as `http://127.0.0.1:4711`.
     pub url: String,
     /// Where webhooks can be sent.
     pub webhook: String,
+    house: Arc<House>,
+}
+
+impl Running {
+    /// What was asked of it: `requests` in order; `executed`, how often each action was; `duplicates`; `throttled`.
+    #[must_use]
+    pub fn journal(&self) -> Value {
+        self.house.platform.journal()
+    }
+
+    /// Puts the platform's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.house.platform.advance(by);
+    }
 }
 
 /// A request as a handler sees it.
@@ -39,13 +62,7 @@ pub(crate) struct Asked {
     body: Bytes,
 }
 
-/// An answer, or the will to cut the connection instead.
-pub(crate) enum Answer {
-    Reply(Response<Full<Bytes>>),
-    Cut,
-}
-
-/// Starts a simulator; it runs until the runtime ends. Webhooks it receives are appended to `deliveries`.
+/// Starts a simulator. Webhooks it receives are appended to `deliveries`.
 ///
 /// # Errors
 /// Where the address cannot be listened on, or is not a loopback one.
@@ -56,8 +73,8 @@ pub async fn start(listen: SocketAddr, script: Script, deliveries: Option<PathBu
     let listener = TcpListener::bind(listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let house = Arc::new(House { platform: Platform::new(script), sink: Sink::new(deliveries) });
-    tokio::spawn(accept(listener, house));
-    Ok(Running { webhook: format!("{url}{}", sink::PATH), url })
+    tokio::spawn(accept(listener, Arc::clone(&house)));
+    Ok(Running { webhook: format!("{url}{}", sink::PATH), url, house })
 }
 
 struct House {
@@ -69,16 +86,26 @@ async fn accept(listener: TcpListener, house: Arc<House>) {
     loop {
         // A client that is gone before it is accepted is no reason to stop serving the others.
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let house = Arc::clone(&house);
-        tokio::spawn(async move {
-            let service = hyper::service::service_fn(|request| handle(&house, request));
-            // An error here is a connection that was cut, by us or by the client.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+        tokio::spawn(serve(stream, Arc::clone(&house)));
     }
 }
 
-async fn handle(house: &House, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::io::Error> {
+async fn serve(stream: TcpStream, house: Arc<House>) {
+    let _ = stream.set_nodelay(true);
+    let Ok((stream, twin)) = twins(stream) else { return };
+    let service = hyper::service::service_fn(|request| handle(&house, &twin, request));
+    // An error here is a connection that was cut, by us or by the client.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// A connection by two names: one is read and written, by the other it can be reset meanwhile.
+fn twins(stream: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
+    let stream = stream.into_std()?;
+    let twin = stream.try_clone()?;
+    Ok((TcpStream::from_std(stream)?, TcpStream::from_std(twin)?))
+}
+
+async fn handle(house: &House, connection: &TcpStream, request: Request<Incoming>) -> Result<Response, std::io::Error> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(std::io::Error::other)?.to_bytes();
     let asked = Asked {
@@ -92,6 +119,11 @@ async fn handle(house: &House, request: Request<Incoming>) -> Result<Response<Fu
     match answer {
         Answer::Reply(response) => Ok(response),
         Answer::Cut => Err(std::io::Error::other("cut by the script")),
+        Answer::Reset => {
+            // With nothing to linger for, closing is resetting.
+            let _ = connection.set_zero_linger();
+            Err(std::io::Error::other("reset by the script"))
+        }
     }
 }
 
@@ -101,18 +133,14 @@ impl Asked {
     }
 }
 
-/// A JSON answer.
-pub(crate) fn json(status: u16, body: &serde_json::Value) -> Response<Full<Bytes>> {
-    let kind = if status < 400 { "application/json" } else { "application/problem+json" };
-    reply(status, kind, body.to_string())
-}
-
-/// An answer of any kind.
-pub(crate) fn reply(status: u16, content_type: &str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    if let Ok(value) = content_type.parse() {
-        response.headers_mut().insert(hyper::header::CONTENT_TYPE, value);
+/// A request's body, which must be a JSON object and said to be one.
+fn object_of(asked: &Asked) -> Result<Map<String, Value>, Refusal> {
+    if asked.header("content-type") != Some("application/json") {
+        return Err(Refusal(415, "Unsupported Media Type", "application/json is needed".to_owned()));
     }
-    response
+    match serde_json::from_slice(&asked.body) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(Refusal(422, "Unprocessable Content", "the body is not an object".to_owned())),
+        Err(_) => Err(Refusal(400, "Bad Request", "the body is not JSON".to_owned())),
+    }
 }

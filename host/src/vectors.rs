@@ -1,6 +1,12 @@
 //! Reads vector files: JSON (one object or an array) and NDJSON. It collects every problem of a file, each with its place, and
 //! knows nothing of what becomes of a vector.
 
+mod schema;
+mod suite;
+
+pub use schema::Schemas;
+pub use suite::{Prod, Suite, Vectors};
+
 use crate::model::{ActionId, Environment, Expect, ExpectLine, Vector};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -47,9 +53,9 @@ impl fmt::Display for VectorError {
 ///
 /// # Errors
 /// All problems, in the order of the file.
-pub fn parse(file: &str, text: &str) -> Result<Vec<Vector>, Vec<VectorError>> {
+pub fn parse(file: &str, text: &str, schemas: &Schemas) -> Result<Vec<Vector>, Vec<VectorError>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { file, text, problems: Vec::new() };
+    let mut reader = Reader { file, text, lines_before: 0, schemas, problems: Vec::new() };
     let values = reader.split();
     let vectors: Vec<_> = values.into_iter().enumerate().filter_map(|(i, value)| reader.vector(i + 1, value)).collect();
     if vectors.is_empty() && reader.problems.is_empty() {
@@ -61,6 +67,9 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Vector>, Vec<VectorError>> {
 struct Reader<'a> {
     file: &'a str,
     text: &'a str,
+    /// How many lines of the file stand before the text.
+    lines_before: usize,
+    schemas: &'a Schemas,
     problems: Vec<VectorError>,
 }
 
@@ -92,7 +101,7 @@ impl<'a> Reader<'a> {
         let what = text.split(" at line ").next().unwrap_or_default().to_owned();
         self.problems.push(VectorError {
             file: self.file.to_owned(),
-            place: Some((lines_before + error.line().max(1), error.column())),
+            place: Some((self.lines_before + lines_before + error.line().max(1), error.column())),
             vector: None,
             field: None,
             what: format!("is not JSON: {what}"),
@@ -119,6 +128,9 @@ impl<'a> Reader<'a> {
         if fields.optional::<Value>("trace", "is not a value").is_some_and(|trace| trace != Value::Bool(true)) {
             fields.wrong("trace", "must be true or absent: without a trace nothing can be classified");
         }
+        if let (Some(action), Some(input)) = (action, &input) {
+            fields.check_input(action, input);
+        }
         let tags = fields.optional::<Vec<String>>("tags", "is not a list of texts").unwrap_or_default();
         let expect = fields.expect();
         if self.problems.len() > before {
@@ -135,7 +147,7 @@ impl<'a> Reader<'a> {
             let offset = (raw.get().as_ptr() as usize).checked_sub(self.text.as_ptr() as usize)?;
             let before = self.text.get(..offset)?;
             let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-            Some((before.matches('\n').count() + 1, before.get(line_start..)?.chars().count() + 1))
+            Some((self.lines_before + before.matches('\n').count() + 1, before.get(line_start..)?.chars().count() + 1))
         });
         VectorError { file: self.file.to_owned(), place, vector, field: field.map(str::to_owned), what: what.to_owned() }
     }
@@ -192,6 +204,12 @@ impl Fields<'_, '_> {
         }
     }
 
+    fn check_input(&mut self, action: ActionId, input: &Map<String, Value>) {
+        for violation in self.reader.schemas.violations(action, input) {
+            self.wrong("inputParameters", &violation);
+        }
+    }
+
     fn wrong(&mut self, field: &str, what: &str) {
         let at = self.fields.get(field).copied().unwrap_or(self.whole);
         let problem = self.reader.problem(Some(at), Some(self.vector.clone()), Some(field), what);
@@ -207,17 +225,17 @@ mod tests {
     const ORIGINAL: &str = r#"{"dataActionId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","inputParameters":{"customerId":"CUST-998877","orderAmount":150.75,"currency":"USD"},"environmentId":"test"}"#;
 
     fn errors(text: &str) -> Vec<String> {
-        parse("dir/v.json", text).unwrap_err().iter().map(ToString::to_string).collect()
+        parse("dir/v.json", text, &Schemas::default()).unwrap_err().iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn an_object_an_array_and_lines_are_read() {
-        assert_eq!(parse("dir/v.json", ORIGINAL).unwrap()[0].name, "v#1");
-        assert_eq!(parse("v", &format!("\u{feff}[{ORIGINAL},\n{ORIGINAL}]")).unwrap().len(), 2);
-        assert_eq!(parse("v", &format!("{ORIGINAL}\n\n{ORIGINAL}\r\n{ORIGINAL}")).unwrap().len(), 3);
-        assert_eq!(parse("v", &ORIGINAL.replace(',', ",\n  ")).unwrap().len(), 1);
+        assert_eq!(parse("dir/v.json", ORIGINAL, &Schemas::default()).unwrap()[0].name, "v#1");
+        assert_eq!(parse("v", &format!("\u{feff}[{ORIGINAL},\n{ORIGINAL}]"), &Schemas::default()).unwrap().len(), 2);
+        assert_eq!(parse("v", &format!("{ORIGINAL}\n\n{ORIGINAL}\r\n{ORIGINAL}"), &Schemas::default()).unwrap().len(), 3);
+        assert_eq!(parse("v", &ORIGINAL.replace(',', ",\n  "), &Schemas::default()).unwrap().len(), 1);
         let nested = ORIGINAL.replace("\"CUST-998877\"", "[\n{\"a\":1}\n]");
-        assert_eq!(parse("v", &nested).unwrap().len(), 1);
+        assert_eq!(parse("v", &nested, &Schemas::default()).unwrap().len(), 1);
     }
 
     #[test]
@@ -236,7 +254,7 @@ mod tests {
                 "dir/v.json:6:3: vector 3: inputParameters: is missing",
                 "dir/v.json:6:3: vector 3: environmentId: is missing",
                 "dir/v.json:6:33: vector 3: expect: status: is neither COMPLETED nor FAILED",
-                "dir/v.json:6:33: vector 3: expect: problem: is not one of deadline, session-gone, ambiguous, unreachable, refused, credentials, interrupted",
+                "dir/v.json:6:33: vector 3: expect: problem: is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, interrupted",
             ]
         );
     }
@@ -254,7 +272,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,60}|[\\[{}\\],:\"a1 \n]{0,40}") {
-            let _ = parse("v", &text);
+            let _ = parse("v", &text, &Schemas::default());
         }
     }
 }

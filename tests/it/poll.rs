@@ -42,7 +42,8 @@ fn a_session_whose_last_poll_is_throttled_is_not_lost() {
 
 #[test]
 fn a_session_that_is_gone_is_said_to_be() {
-    let (done, _) = with(&completed(), &json!([{"status": 404}]));
+    // It was seen running, and then no more.
+    let (done, _) = with(&completed(), &json!([{"body": "{\"status\":\"RUNNING\"}"}, {"status": 404}]));
     assert_eq!(done.code, 1);
     let outcome = done.outcome();
     assert_eq!(outcome["problem"], "session-gone: the platform answered 404: scripted: the session has expired or was purged");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom, by top-level module of the host.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     // leaves
     ("model", &[]),
     ("config", &["model"]),
@@ -25,9 +25,10 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("run", &["model", "classify", "debug_api", "jury", "outbox", "audit"]),
     // faces
     ("simulator", LEAVES),
+    ("doctor", &["model", "config", "http", "debug_api"]),
     ("workshop", &["model", "config", "plugin", "jury", "debug_api", "redact"]),
     ("commands", &["*"]),
-    ("cli", &["report", "workshop"]),
+    ("cli", &["model", "report", "simulator", "workshop"]),
     ("exit", &["*"]),
 ];
 const LEAVES: &[&str] = &["model", "config", "http"];

@@ -46,10 +46,10 @@ fn files_that_cannot_be_read_are_named() {
     let bench = Bench::new();
     let done = bench.tracejury(&["run", "nowhere.json"]);
     assert_eq!(done.code, 2);
-    assert!(done.stderr.starts_with("error: nowhere.json: cannot be read: No such file"), "{}", done.stderr);
+    assert!(done.stderr.contains("  nowhere.json: cannot be read: No such file"), "{}", done.stderr);
     bench.file("latin.json", b"{\n\"name\": \"caf\xe9\"}");
     let done = bench.tracejury(&["run", "latin.json"]);
-    assert_eq!((done.code, done.stderr.lines().next()), (2, Some("error: latin.json:2: is not UTF-8")));
+    assert_eq!((done.code, done.stderr.lines().nth(1)), (2, Some("  latin.json:2: is not UTF-8; save the file as UTF-8")));
     assert_eq!(bench.tracejury(&["run"]).code, 2);
 }
 
@@ -74,7 +74,10 @@ fn bad_settings_are_named_and_submit_nothing() {
     assert!(done.code == 2 && done.stderr.starts_with("error: webhook.url is not a URL"), "{done:?}");
     bench.settings("").env("CXONE_CLIENT_SECRET", "");
     let done = bench.run(&vector());
-    assert!(done.code == 2 && done.stderr.contains("api.client_secret is not set (CXONE_CLIENT_SECRET)"), "{done:?}");
+    assert!(
+        done.code == 2 && done.stderr.contains("api.client_secret is not set (CXONE_CLIENT_SECRET or TRACEJURY_CLIENT_SECRET)"),
+        "{done:?}"
+    );
     bench.settings("").env("AUDIT_LOG_PATH", "/dev/null/audit.jsonl").env("CXONE_CLIENT_SECRET", "demo-secret");
     let done = bench.run(&vector());
     assert!(done.code == 3 && done.stderr.contains("nothing was submitted"), "{done:?}");

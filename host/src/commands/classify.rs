@@ -36,10 +36,10 @@ fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format, collector: &Collec
     let (blocks, read) = sync_channel(AT_ONCE);
     let reader = std::thread::spawn(move || read_all(&files, &blocks));
     let mut report = Report::new(format, None);
-    let (mut names, mut bad) = (Vec::new(), 0);
+    let mut bad = 0;
     let mut done = Vec::new();
     loop {
-        let mut write = |done: Vec<Judged>| done.into_iter().for_each(|judged| bad += judged.report(&mut report, &mut names));
+        let mut write = |done: Vec<Judged>| done.into_iter().for_each(|judged| bad += judged.report(&mut report));
         let first = read.try_recv().ok().or_else(|| {
             // Nothing more is there yet: whoever waits for an answer gets it now.
             write(std::mem::take(&mut done));
@@ -58,7 +58,7 @@ fn classify(jury: &Jury, files: Vec<PathBuf>, format: Format, collector: &Collec
         return ended.map(|()| Exit::Usage);
     }
     // What was judged before a file that cannot be read is not lost with it.
-    report.table(&names);
+    report.table();
     let summary = report.finish(&[]);
     ended?;
     match (summary.vectors == 0 && bad == 0, bad) {
@@ -106,9 +106,9 @@ impl Block {
 
 impl Judged {
     /// Reports all; the number of lines that are no trace.
-    fn report(self, report: &mut Report, names: &mut Vec<String>) -> usize {
+    fn report(self, report: &mut Report) -> usize {
         self.wrong.iter().for_each(|what| warn(what, "README, section Recorded traces, has the format"));
-        names.extend(report.batch(self.batch));
+        report.batch(self.batch);
         self.wrong.len()
     }
 }

@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::model::Secret;
 use crate::report;
 use crate::simulator::{self, Script};
-use crate::vectors;
+use crate::vectors::Suite;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
 
     let script = Script::built_in().map_err(broken)?;
     let client = script.client.clone();
-    let vectors = vectors::parse("the demo's vectors", &script.vectors().to_string())
+    let vectors = Suite::of_text("the demo's vectors", &script.vectors().to_string())
         .map_err(|problems| broken(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let simulator = simulator::start(loopback, script, Some(deliveries.clone()))
@@ -45,7 +45,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
         plugins_in(&mut settings, plugins)?;
     }
 
-    report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.len(), simulator.url));
+    report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.count(), simulator.url));
     let (run, _court) = assemble(&settings).await?;
     let notes = notes(&settings, &run);
     let collector = Collector::new(&settings.plugins.unclassified);

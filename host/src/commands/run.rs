@@ -1,18 +1,17 @@
 //! `tracejury run`: the main job.
 
 use super::unclassified::Collector;
-use super::{Court, court, read, settings};
+use super::{Court, court, settings, trust};
 use crate::audit::AuditLog;
 use crate::cli::RunArgs;
 use crate::config::Settings;
-use crate::debug_api::DebugApi;
+use crate::debug_api::{DebugApi, Traffic};
 use crate::exit::{Exit, Failure};
-use crate::model::{Environment, Vector};
 use crate::outbox::Outbox;
 use crate::report::{self, Format, Report, Summary};
 use crate::run::{Event, Run};
-use crate::vectors;
-use std::path::PathBuf;
+use crate::vectors::{Prod, Schemas, Suite};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -21,46 +20,41 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
     if let Some(concurrency) = args.concurrency {
         settings.api.concurrency = concurrency.into();
     }
-    let vectors = load(&args.vectors)?;
+    if args.rate.is_some() {
+        settings.api.requests_per_minute = args.rate.map(Into::into);
+    }
+    if let Some(schemas) = args.schemas {
+        settings.api.schemas = schemas;
+    }
+    let suite = load(&args.vectors, &settings.api.schemas)?;
     if !args.allow_prod {
-        refuse_prod(&vectors)?;
+        refuse_prod(suite.prod())?;
     }
     let (run, _court) = assemble(&settings).await?;
     let notes = notes(&settings, &run);
     let collector = Collector::new(&settings.plugins.unclassified);
-    let summary = drive(run, vectors, args.common.format, &notes, &collector).await?;
+    let summary = drive(run, suite, args.common.format, &notes, &collector).await?;
     Ok(Exit::of(&summary))
 }
 
-/// All vectors of all files, or all problems of all files.
-fn load(files: &[PathBuf]) -> Result<Vec<Vector>, Failure> {
-    let mut vectors = Vec::new();
-    let mut problems = Vec::new();
-    for file in files {
-        let (name, text) = read(file)?;
-        match vectors::parse(&name, &text) {
-            Ok(found) => vectors.extend(found),
-            Err(found) => problems.extend(found.iter().map(ToString::to_string)),
-        }
-    }
-    if problems.is_empty() {
-        return Ok(vectors);
-    }
-    let count = problems.len();
-    let what = format!(
-        "{count} {} in vector files; nothing was submitted\n  {}",
-        if count == 1 { "problem" } else { "problems" },
-        problems.join("\n  ")
-    );
-    Err(Failure::new(Exit::Usage, what, "README, section Vectors, has the format"))
+/// All vectors of all files, checked, or all problems of all files.
+pub(super) fn load(files: &[PathBuf], schemas: &Path) -> Result<Suite, Failure> {
+    let schemas = Schemas::read(schemas)
+        .map_err(|what| Failure::new(Exit::Usage, format!("api.schemas: {what}"), "README, section Vectors, says what goes there"))?;
+    Suite::read(files, schemas).map_err(|problems| {
+        let count = if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+        let what = format!("{count} in vector files; nothing was submitted\n  {}", problems.join("\n  "));
+        Failure::new(Exit::Usage, what, "README, section Vectors, has the format")
+    })
 }
 
-fn refuse_prod(vectors: &[Vector]) -> Result<(), Failure> {
-    let prod: Vec<_> = vectors.iter().filter(|v| v.environment == Environment::Prod).map(|v| v.name.as_str()).collect();
-    if prod.is_empty() {
+fn refuse_prod(prod: &Prod) -> Result<(), Failure> {
+    if prod.count == 0 {
         return Ok(());
     }
-    let what = format!("these vectors would run in production: {}; nothing was submitted", prod.join(", "));
+    let more = prod.count - prod.names.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let what = format!("these vectors would run in production: {}{more}; nothing was submitted", prod.names.join(", "));
     Err(Failure::new(Exit::Usage, what, "add --allow-prod if you mean it"))
 }
 
@@ -70,7 +64,8 @@ pub(super) async fn assemble(settings: &Settings) -> Result<(Run, Court), Failur
         true => None,
         false => Some(AuditLog::open(&settings.audit.path, settings.audit.retention_days)?),
     };
-    let (api, outbox) = (DebugApi::new(&settings.api)?, Outbox::new(&settings.webhook)?);
+    let trust = trust(settings)?;
+    let (api, outbox) = (DebugApi::new(settings, &trust)?, Outbox::new(&settings.webhook, &trust.anonymous())?);
     let court = court(&settings.plugins).await?;
     let run = Run { api, outbox, jury: Arc::clone(&court.jury), audit, concurrency: settings.api.concurrency.get() };
     Ok((run, court))
@@ -90,36 +85,38 @@ pub(super) fn notes(settings: &Settings, run: &Run) -> Notes {
 }
 
 impl Notes {
-    fn lines(&self, summary: &Summary) -> Vec<String> {
+    fn lines(&self, summary: &Summary, traffic: Traffic) -> Vec<String> {
+        // Worth a line only where it went on differently than one would think.
+        let traffic = (traffic.throttled + traffic.retried > 0).then(|| {
+            let Traffic { requests, throttled, retried } = traffic;
+            format!("platform: {requests} requests, {throttled} of them throttled, {retried} made again after a failure on the way")
+        });
         let webhook = self.webhook.as_ref().map(|to| format!("webhook: {} delivered to {to}", summary.delivered));
         let audit = self.audit.as_ref().map(|path| format!("audit log: {} written to {path}", summary.audited));
-        webhook.into_iter().chain(audit).collect()
+        traffic.into_iter().chain(webhook).chain(audit).collect()
     }
 }
 
 /// Runs and reports.
-pub(super) async fn drive(
-    run: Run,
-    vectors: Vec<Vector>,
-    format: Format,
-    notes: &Notes,
-    collector: &Collector,
-) -> Result<Summary, Failure> {
-    let names: Vec<_> = vectors.iter().map(|v| v.name.clone()).collect();
-    let mut report = Report::new(format, Some(vectors.len()));
+pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes, collector: &Collector) -> Result<Summary, Failure> {
+    let total = suite.count();
+    let mut report = Report::new(format, Some(total));
     let (events, mut happened) = mpsc::channel(64);
     let (stop, stopped) = watch::channel(false);
     let interrupts = tokio::spawn(interrupts(stop));
-    let running = tokio::spawn(Arc::new(run).all(vectors, events, stopped));
+    let run = Arc::new(run);
+    let running = tokio::spawn(Arc::clone(&run).all(suite.vectors(), events, stopped));
+    let mut no_more = None;
     while let Some(event) = happened.recv().await {
         match event {
-            Event::Outcome(mut outcome) => {
+            Event::Outcome(place, mut outcome) => {
                 collector.collect([&mut *outcome]);
-                report.outcome(*outcome);
-                if report.outcomes() == names.len() {
-                    report.table(&names);
+                report.outcome(place, *outcome);
+                if report.outcomes() == total {
+                    report.table();
                 }
             }
+            Event::NoMore(why) => no_more = Some(why),
             Event::Audited => report.summary().audited += 1,
             Event::Delivered => report.summary().delivered += 1,
             Event::NotAudited(why) => *report.summary().not_audited.entry(why).or_default() += 1,
@@ -127,12 +124,15 @@ pub(super) async fn drive(
         }
     }
     interrupts.abort();
-    let lines = notes.lines(report.summary());
-    report.table(&names);
+    let lines = notes.lines(report.summary(), run.api.traffic());
+    report.table();
     let summary = report.finish(&lines);
     running.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("the run broke off: {e}"), "please report this"))?;
-    if summary.vectors < names.len() {
-        let lost = names.len() - summary.vectors;
+    if let Some(why) = no_more {
+        return Err(Failure::new(Exit::Usage, why, "leave vector files as they are while they are run; what is above was run"));
+    }
+    if summary.vectors < total {
+        let lost = total - summary.vectors;
         return Err(Failure::new(Exit::CouldNotRun, format!("{lost} vectors ended without an outcome"), "please report this"));
     }
     Ok(summary)

@@ -1,7 +1,9 @@
-//! Polling a session until it has ended. A poll changes nothing, so every failure of ours is repeated; only the deadline, a
-//! session that is gone, and a refusal end the wait without a trace.
+//! Polling a session until it has ended, by its place in the schedule. A poll changes nothing, so every failure of ours is
+//! repeated; only the deadline, a session that is gone, an answer that cannot be read, and a refusal end the wait without a trace.
 
-use super::{ApiError, DebugApi, Session, call_text, described, submit, wait_asked_for, wire};
+use super::budget::Call;
+use super::schedule::Ticket;
+use super::{ApiError, DebugApi, Session, call_text, described, read_apart, submit};
 use crate::http::{CallError, Reply};
 use crate::model::{Status, Trace};
 use std::future::Future;
@@ -16,76 +18,127 @@ const LAST_TRY: Duration = Duration::from_secs(10);
 enum Seen<T> {
     Ended(T),
     Running(Status),
+    /// The platform does not know the session.
+    Unknown(String),
+    /// An answer that is none.
+    Unreadable(String),
     /// No answer on the session: the platform asks to wait, or it is in trouble.
     Nothing {
         why: String,
-        wait: Option<Duration>,
+        wait: Wait,
     },
     /// The token was rejected and a new one is to be tried at once.
     Again,
 }
 
-/// How to wait between polls.
+/// How long to wait after a poll that brought nothing.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
-    first: Duration,
-    max: Duration,
-    /// When to stop waiting.
-    until: Instant,
-    after: Duration,
+enum Wait {
+    /// So long: the platform asked for it.
+    Asked(Duration),
+    /// So long: a backoff of ours.
+    Backoff(Duration),
+    /// As after any poll: too many fail for this one to be tried again sooner.
+    Ordinary,
+}
+
+/// What bounds the waiting.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// When the session was submitted.
+    since: Instant,
+    /// How long after it to give up.
+    deadline: Duration,
+    /// How long after it the session may be unknown.
+    visible_within: Duration,
+    /// How many answers in a row may be unreadable.
+    unreadable: usize,
 }
 
 /// One poll; a trait, so that the waiting can be tested without a network.
 trait Ask<T> {
-    fn ask(&mut self) -> impl Future<Output = Result<Seen<T>, ApiError>> + Send;
-    fn wait_asked_for(&self, asked: Option<Duration>, attempt: u32) -> Duration;
+    /// Polls; `troubles` is how many polls in a row brought nothing.
+    fn ask(&mut self, troubles: u32) -> impl Future<Output = Result<Seen<T>, ApiError>> + Send;
 }
 
-pub(super) async fn until_ended(api: &DebugApi, session: &Session) -> Result<Trace, ApiError> {
-    let after = api.settings.deadline.duration();
-    let pace =
-        Pace { first: api.settings.poll_first.duration(), max: api.settings.poll_max.duration(), until: session.since + after, after };
-    wait(pace, Poller { api, session, until: pace.until, token_renewed: false }).await
+pub(super) async fn until_ended(api: &DebugApi, session: &Session, mut ticket: Ticket) -> Result<Trace, ApiError> {
+    let settings = &api.caller.settings;
+    let bounds = Bounds {
+        since: session.since,
+        deadline: settings.deadline.duration(),
+        visible_within: settings.visible_within.duration(),
+        unreadable: settings.attempts.get(),
+    };
+    wait(bounds, &mut ticket, Poller { api, session, until: bounds.since + bounds.deadline, token_renewed: false }).await
 }
 
-/// Polls at growing intervals until the session has ended or the deadline has passed. Throttling is no answer: where the
-/// deadline falls into a wait that the platform asked for, one more poll is made after it, since the session may long be done.
-async fn wait<T>(pace: Pace, mut poller: impl Ask<T>) -> Result<T, ApiError> {
-    let mut interval = pace.first;
-    let mut next = Instant::now() + jittered(interval);
+/// Polls until the session has ended or the deadline has passed. Throttling is no answer: where the deadline falls into a wait that
+/// the platform asked for, one more poll is made after it, since the session may long be done.
+async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -> Result<T, ApiError> {
+    let until = bounds.since + bounds.deadline;
+    let mut next = (bounds.since + jittered(ticket.first())).min(until);
     let mut last = None;
     let mut trouble: Option<String> = None;
-    let mut troubles = 0;
+    let (mut troubles, mut unreadable) = (0, 0);
     loop {
-        sleep_until(next).await;
-        match poller.ask().await? {
-            Seen::Ended(trace) => return Ok(trace),
+        tokio::select! {
+            biased;
+            () = ticket.learned() => {
+                next = next.min(bounds.since + jittered(ticket.first()));
+                continue;
+            }
+            () = sleep_until(next) => {}
+        }
+        let seen = poller.ask(troubles).await?;
+        let (now, elapsed) = (Instant::now(), bounds.since.elapsed());
+        let (why, wait) = match seen {
+            Seen::Ended(trace) => {
+                ticket.ended(elapsed);
+                return Ok(trace);
+            }
             Seen::Again => continue,
             Seen::Running(status) => {
-                (last, trouble, troubles) = (Some(status), None, 0);
-                interval = (interval * 3 / 2).min(pace.max);
-                if Instant::now() >= pace.until {
-                    return Err(deadline(pace.after, last, None));
+                (last, trouble, troubles, unreadable) = (Some(status), None, 0, 0);
+                if now >= until {
+                    ticket.ended(bounds.deadline);
+                    return Err(deadline(bounds.deadline, last, None));
                 }
-                next = (Instant::now() + jittered(interval)).min(pace.until);
+                next = (now + jittered(ticket.next(elapsed))).min(until);
+                continue;
             }
-            Seen::Nothing { why, wait } => {
-                if Instant::now() >= pace.until {
-                    return Err(deadline(pace.after, last, trouble.or(Some(why))));
+            Seen::Unknown(why) if last.is_some() => return Err(ApiError::Gone(format!("{why}: the session has expired or was purged"))),
+            Seen::Unknown(why) if elapsed >= bounds.visible_within => {
+                return Err(ApiError::Gone(format!("{why}: the session was submitted {} s ago and is not to be seen", elapsed.as_secs())));
+            }
+            // Not visible yet: the submit is on its way through the platform.
+            Seen::Unknown(why) => (why, Wait::Ordinary),
+            Seen::Unreadable(why) => {
+                unreadable += 1;
+                if unreadable >= bounds.unreadable {
+                    return Err(ApiError::Unreadable(format!("{why}; so it was {unreadable} times")));
                 }
-                troubles += 1;
-                let asked = Instant::now() + poller.wait_asked_for(wait, troubles);
-                // Without a wait of its own asking, our backoff ends at the deadline with one last try.
-                next = if wait.is_some() { asked } else { asked.min(pace.until) };
-                trouble = Some(why);
+                (why, Wait::Ordinary)
             }
+            Seen::Nothing { why, wait } => (why, wait),
+        };
+        if now >= until {
+            return Err(deadline(bounds.deadline, last, trouble.or(Some(why))));
         }
+        troubles += 1;
+        next = match wait {
+            Wait::Asked(wait) => now + wait,
+            // Without a wait of the platform's asking, ours ends at the deadline with one last try.
+            Wait::Backoff(wait) => (now + wait).min(until),
+            Wait::Ordinary => (now + jittered(ticket.next(elapsed))).min(until),
+        };
+        trouble = Some(why);
     }
 }
 
-/// Nine to eleven tenths of `interval`.
+/// Up to a twentieth more than `interval`: sessions that were submitted together must not be asked about together, and too early is
+/// in vain.
 fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.9 + 0.2 * fastrand::f64())
+    interval.mul_f64(1.0 + 0.05 * fastrand::f64())
 }
 
 fn deadline(after: Duration, last: Option<Status>, trouble: Option<String>) -> ApiError {
@@ -106,66 +159,83 @@ struct Poller<'a> {
 }
 
 impl Ask<Trace> for Poller<'_> {
-    async fn ask(&mut self) -> Result<Seen<Trace>, ApiError> {
-        // A platform that is down must not hold a vector past its deadline.
-        let token = match tokio::time::timeout_at(self.until.max(Instant::now() + LAST_TRY), self.api.tokens.get()).await {
-            Ok(Ok(token)) => token,
-            Ok(Err(ApiError::Unreachable(why))) => return Ok(Seen::Nothing { why, wait: None }),
-            Ok(Err(other)) => return Err(other),
-            Err(_) => return Ok(Seen::Nothing { why: "no token in time".to_owned(), wait: None }),
+    async fn ask(&mut self, troubles: u32) -> Result<Seen<Trace>, ApiError> {
+        let (api, session) = (self.api, self.session);
+        // A platform that is down must not hold a vector past its deadline; a turn comes in any case.
+        let token = tokio::time::timeout_at(self.until.max(Instant::now() + LAST_TRY), api.tokens.get()).await;
+        let got = match token {
+            Ok(Ok(before)) => api.admitted(Call::Poll, &before).await,
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(ApiError::Unreachable("no token in time".to_owned())),
         };
-        let url = self.api.url(self.session.action, &format!("debug-sessions/{}", self.session.id));
-        let request = self.api.signed(self.api.http.get(&url), &token, self.session.environment);
-        let reply = match self.api.http.send(request, self.api.settings.poll_timeout.duration()).await {
+        let got = match got {
+            Ok(got) => got,
+            // Getting it was tried often enough by those who wait for it together.
+            Err(ApiError::Unreachable(why)) => return Ok(Seen::Nothing { why, wait: Wait::Ordinary }),
+            Err(other) => return Err(other),
+        };
+        let request = api.request(session.action, session.environment, Some(&session.id), &got.token).await?;
+        let failed = |why: String, asked| Seen::Nothing {
+            why,
+            wait: match (asked, api.caller.retry(asked, troubles + 1)) {
+                (Some(_), Some(wait)) => Wait::Asked(wait),
+                (None, Some(wait)) => Wait::Backoff(wait),
+                (Some(asked), None) => Wait::Asked(super::retry::wait(&api.caller.settings, Some(asked), troubles + 1)),
+                (None, None) => Wait::Ordinary,
+            },
+        };
+        let reply = match api.caller.send(request, api.caller.settings.poll_timeout.duration()).await {
             Ok(reply) => reply,
             Err(CallError::Fatal(text)) => return Err(ApiError::Refused(text)),
-            Err(error) => return Ok(Seen::Nothing { why: call_text("poll", &error), wait: None }),
+            Err(error @ CallError::TooLarge(_)) => return Err(ApiError::Unreadable(call_text("poll", &error))),
+            Err(error) => return Ok(failed(call_text("poll", &error), None)),
         };
+        let text = || described(reply.status, &reply.body);
         match reply.status {
-            401 if self.token_renewed => Err(submit::rejected_twice(&reply)),
+            401 if self.token_renewed || got.fetched => Err(submit::rejected(&reply)),
             401 => {
                 self.token_renewed = true;
-                self.api.tokens.reject(&token).await;
+                api.tokens.reject(&got.token).await;
                 Ok(Seen::Again)
             }
+            429 => Ok(Seen::Nothing { why: text(), wait: Wait::Asked(reply.retry_after.unwrap_or_default()) }),
+            // 408 and 425 are the server's own word that asking again is right (RFC 9110 §15.5.9, RFC 8470 §5.2).
+            408 | 425 | 500.. => Ok(failed(text(), reply.retry_after)),
             _ => {
                 self.token_renewed = false;
-                read(&reply, self.session)
+                read(api, reply, session).await
             }
         }
     }
-
-    fn wait_asked_for(&self, asked: Option<Duration>, attempt: u32) -> Duration {
-        wait_asked_for(&self.api.settings, asked, attempt)
-    }
 }
 
-fn read(reply: &Reply, session: &Session) -> Result<Seen<Trace>, ApiError> {
-    let text = || described(reply.status, &reply.body);
+async fn read(api: &DebugApi, reply: Reply, session: &Session) -> Result<Seen<Trace>, ApiError> {
+    let text = |reply: &Reply| described(reply.status, &reply.body);
     match reply.status {
-        200..300 => Ok(match serde_json::from_slice::<wire::PollAnswer>(&reply.body) {
-            Ok(answer) if answer.ended() => Seen::Ended(answer.into_trace(session.id.clone(), session.action, session.environment)),
-            Ok(answer) => Seen::Running(Status(answer.status.chars().filter(|c| !c.is_control()).take(64).collect())),
-            Err(_) => {
-                let kind = reply.content_type.as_deref().unwrap_or("no content type");
-                Seen::Nothing {
-                    why: format!("the platform answered {} with something that is no session ({kind})", reply.status),
-                    wait: None,
-                }
-            }
+        200..300 => Ok(match read_apart(api, reply, session.id.clone(), session.action, session.environment).await {
+            Ok(answer) => answer.ended.map_or(Seen::Running(answer.status), |trace| Seen::Ended(*trace)),
+            Err(why) => Seen::Unreadable(why),
         }),
-        404 | 410 => Err(ApiError::Gone(format!("{}: the session has expired or was purged", text()))),
-        403 => Err(ApiError::Credentials(text())),
-        // 408 and 425 are the server's own word that asking again is right (RFC 9110 §15.5.9, RFC 8470 §5.2).
-        408 | 425 | 429 | 500.. => Ok(Seen::Nothing { why: text(), wait: reply.retry_after }),
-        _ => Err(ApiError::Refused(text())),
+        404 => Ok(Seen::Unknown(text(&reply))),
+        410 => Err(ApiError::Gone(format!("{}: the session has expired or was purged", text(&reply)))),
+        403 => Err(ApiError::Credentials(text(&reply))),
+        _ => Err(ApiError::Refused(text(&reply))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::schedule::Schedule;
     use super::*;
     use std::collections::VecDeque;
+
+    fn unknown() -> Seen<u8> {
+        Seen::Unknown("404".into())
+    }
+
+    fn unreadable() -> Seen<u8> {
+        Seen::Unreadable("<html>".into())
+    }
 
     struct Script {
         answers: VecDeque<Seen<u8>>,
@@ -174,21 +244,20 @@ mod tests {
     }
 
     impl Ask<u8> for &mut Script {
-        async fn ask(&mut self) -> Result<Seen<u8>, ApiError> {
+        async fn ask(&mut self, _: u32) -> Result<Seen<u8>, ApiError> {
             self.polled.push(self.start.elapsed());
             Ok(self.answers.pop_front().unwrap_or_else(|| Seen::Running(Status("RUNNING".into()))))
-        }
-        fn wait_asked_for(&self, asked: Option<Duration>, _: u32) -> Duration {
-            asked.unwrap_or(Duration::from_secs(1))
         }
     }
 
     async fn play(answers: Vec<Seen<u8>>) -> (Result<u8, ApiError>, Vec<Duration>) {
         let start = Instant::now();
         let mut script = Script { answers: answers.into(), polled: Vec::new(), start };
-        let after = Duration::from_secs(20);
-        let pace = Pace { first: Duration::from_millis(500), max: Duration::from_secs(5), until: start + after, after };
-        (wait(pace, &mut script).await, script.polled)
+        let bounds = Bounds { since: start, deadline: Duration::from_secs(20), visible_within: Duration::from_secs(3), unreadable: 3 };
+        let settings = toml::from_str("poll_first_ms = 500\npoll_max_ms = 5000").unwrap();
+        let action = "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
+        let mut ticket = Schedule::default().ticket(action, crate::model::Environment::Test, &settings);
+        (wait(bounds, &mut ticket, &mut script).await, script.polled)
     }
 
     fn running() -> Seen<u8> {
@@ -196,7 +265,7 @@ mod tests {
     }
 
     fn throttled(seconds: u64) -> Seen<u8> {
-        Seen::Nothing { why: "429".into(), wait: Some(Duration::from_secs(seconds)) }
+        Seen::Nothing { why: "429".into(), wait: Wait::Asked(Duration::from_secs(seconds)) }
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,5 +296,31 @@ mod tests {
     async fn endless_throttling_ends_all_the_same() {
         let (result, _) = play((0..100).map(|_| throttled(30)).collect()).await;
         assert!(matches!(result, Err(ApiError::Deadline { text, .. }) if text == "no result after 20 s: 429"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_not_visible_at_once_and_later_purged() {
+        assert_eq!(play(vec![unknown(), unknown(), Seen::Ended(1)]).await.0, Ok(1));
+        let (never, polled) = play((0..100).map(|_| unknown()).collect()).await;
+        assert_eq!(never, Err(ApiError::Gone("404: the session was submitted 4 s ago and is not to be seen".into())), "{polled:?}");
+        let (purged, polled) = play(vec![running(), unknown()]).await;
+        assert_eq!((purged, polled.len()), (Err(ApiError::Gone("404: the session has expired or was purged".into())), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_cannot_be_read_is_asked_for_again_and_then_said_to_be_one() {
+        assert_eq!(play(vec![unreadable(), running(), unreadable(), unreadable(), Seen::Ended(1)]).await.0, Ok(1));
+        let (result, polled) = play((0..100).map(|_| unreadable()).collect()).await;
+        assert_eq!((result, polled.len()), (Err(ApiError::Unreadable("<html>; so it was 3 times".into())), 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_on_our_way_ends_at_the_deadline_with_one_last_try() {
+        let trouble = |wait| Seen::Nothing { why: "502".into(), wait };
+        let (result, polled) = play((0..100).map(|_| trouble(Wait::Backoff(Duration::from_secs(7)))).collect()).await;
+        assert!(matches!(result, Err(ApiError::Deadline { text, last: None }) if text == "no result after 20 s: 502"));
+        assert_eq!(polled.last().unwrap().as_millis(), 20_000);
+        let (result, polled) = play((0..100).map(|_| trouble(Wait::Ordinary)).collect()).await;
+        assert!(result.is_err() && polled.len() < 12, "no faster than any poll: {polled:?}");
     }
 }

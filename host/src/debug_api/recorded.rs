@@ -1,10 +1,12 @@
 //! Recorded traces: poll answers with their ids, one JSON object a line, as `classify` reads them.
 
-use super::wire::PollAnswer;
-use crate::model::{Expect, ExpectLine, Fault, Step, Trace};
+use super::profile::{Profile, TraceForm};
+use super::wire::{Answer, Pointer, strip_place};
+use crate::model::{Expect, ExpectLine, Fault, Status, Step, Trace};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// One recorded execution.
 #[derive(Debug)]
@@ -39,6 +41,11 @@ struct Line<'a> {
     trace: Option<&'a RawValue>,
 }
 
+/// What records are written in, whatever platform they came from.
+static FORM: LazyLock<Result<TraceForm, String>> = LazyLock::new(|| Profile::of_records().map(|profile| profile.trace));
+/// Where a record's `result` has the error.
+static ERROR: LazyLock<Result<Pointer, String>> = LazyLock::new(|| "/error".parse());
+
 /// Reads one line.
 ///
 /// # Errors
@@ -46,7 +53,9 @@ struct Line<'a> {
 pub fn parse(text: &str) -> Result<Recorded, String> {
     let json = |e: serde_json::Error| format!("column {}: {}", e.column(), strip_place(&e));
     let line: Line<'_> = serde_json::from_str(text).map_err(json)?;
-    let answer = PollAnswer { status: line.status, result: line.result, trace: line.trace };
+    let form = FORM.as_ref().map_err(Clone::clone)?;
+    let error = line.result.zip(ERROR.as_ref().ok()).and_then(|(result, error)| error.find(result.get()));
+    let answer = Answer { status: Status(line.status), error, steps: line.trace };
     if !answer.ended() {
         return Err(format!("status: {} is neither COMPLETED nor FAILED", answer.status));
     }
@@ -60,7 +69,7 @@ pub fn parse(text: &str) -> Result<Recorded, String> {
         Some(Value::Object(input)) => Some(input),
         Some(_) => return Err("inputParameters: is not an object".to_owned()),
     };
-    Ok(Recorded { name: line.name, trace: answer.into_trace(session, action, environment), input, expect })
+    Ok(Recorded { name: line.name, trace: answer.into_trace(&form.step, session, action, environment)?, input, expect })
 }
 
 /// A trace as a line that [`parse`] reads, under this name.
@@ -78,12 +87,6 @@ pub fn record(name: &str, trace: &Trace) -> String {
         "result": {"error": trace.error.as_ref().map(fault)}, "trace": trace.steps.iter().map(step).collect::<Vec<_>>(),
     });
     line.to_string()
-}
-
-/// A message of serde_json without the line and column at its end, which are those within one line of the file.
-fn strip_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rfind(" at line ").map_or(text.clone(), |end| text.chars().take(end).collect())
 }
 
 #[cfg(test)]

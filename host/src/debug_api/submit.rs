@@ -1,15 +1,19 @@
 //! The submit. It starts an execution, so it is repeated only where it certainly was not processed: the connection was never
 //! made, 429, 503 with `Retry-After`, or 401. Whatever else goes wrong after it was sent is ambiguous and reported as such.
 
-use super::{ApiError, DebugApi, Session, call_text, described, wait_asked_for, wire};
+use super::budget::Call;
+use super::wire;
+use super::{ApiError, DebugApi, Session, call_text, described, no_more_retries, retry};
 use crate::http::{CallError, Reply};
-use crate::model::Vector;
+use crate::model::{SessionId, Vector};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// What an answer to a submit means.
 enum Meaning {
     Accepted,
+    /// Not processed, and everybody waits.
+    Throttled,
     /// Not processed; may be sent again after a wait.
     TryLater,
     /// The token was rejected.
@@ -18,49 +22,71 @@ enum Meaning {
 }
 
 pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Receiver<bool>) -> Result<Session, ApiError> {
-    let started = Instant::now();
-    let body = wire::SubmitBody { input_parameters: &vector.input, trace: true, version_constraint: "strict" };
-    let body = serde_json::to_vec(&body).map_err(|e| ApiError::Refused(format!("the input cannot be written as JSON: {e}")))?;
-    let mut attempt: u32 = 0;
-    let mut token_renewed = false;
+    let settings = &api.caller.settings;
+    let body = serde_json::to_vec(&api.profile.submit.body.filled(&vector.input))
+        .map_err(|e| ApiError::Refused(format!("the input cannot be written as JSON: {e}")))?;
+    let (mut attempt, mut renewed, mut refused_since) = (0, false, None);
     loop {
         // Every wait can be stopped, but never a request that is on its way: it may have been processed.
-        let token = tokio::select! {
+        let got = tokio::select! {
             biased;
             () = stopped(stop) => return Err(ApiError::Stopped),
-            token = api.tokens.get() => token?,
+            got = api.signed_in(Call::Submit) => got?,
         };
         let since = Instant::now();
-        let request = api.http.post(&api.url(vector.action, "debug")).header("content-type", "application/json").body(body.clone());
-        let (text, asked, throttled) =
-            match api.http.send(api.signed(request, &token, vector.environment), api.settings.submit_timeout.duration()).await {
-                Ok(reply) => match meaning(&reply) {
-                    Meaning::Accepted => return session(&reply, vector, since),
-                    Meaning::NewToken if !token_renewed => {
-                        token_renewed = true;
-                        api.tokens.reject(&token).await;
-                        continue;
-                    }
-                    Meaning::NewToken => return Err(rejected_twice(&reply)),
-                    Meaning::TryLater => (described(reply.status, &reply.body), reply.retry_after, true),
-                    Meaning::Fail(error) => return Err(error),
-                },
-                Err(error @ CallError::Retryable(_)) => (call_text("submit", &error), None, false),
-                Err(error @ CallError::Ambiguous(_)) => return Err(ambiguous(&call_text("submit", &error))),
-                Err(CallError::Fatal(text)) => return Err(ApiError::Refused(text)),
-            };
-        attempt += 1;
-        // Throttling is patience, not failure: it ends with the vector's deadline; no connection, with the number of attempts.
-        let wait = wait_asked_for(&api.settings, asked, attempt);
-        let patience_ends = started.elapsed() + wait > api.settings.deadline.duration();
-        if patience_ends || (!throttled && attempt as usize >= api.settings.attempts.get()) {
-            return Err(ApiError::Unreachable(format!("not submitted after {attempt} attempts: {text}")));
+        let request = api.request(vector.action, vector.environment, None, &got.token).await?;
+        let sent = send(api, request.header("content-type", "application/json").body(body.clone()), stop).await?;
+        let (text, wait) = match sent {
+            Ok(reply) => match meaning(&reply) {
+                Meaning::Accepted => return session(api, reply, vector, since).await,
+                Meaning::NewToken if !renewed && !got.fetched => {
+                    renewed = true;
+                    api.tokens.reject(&got.token).await;
+                    continue;
+                }
+                Meaning::NewToken => return Err(rejected(&reply)),
+                Meaning::Throttled => (described(reply.status, &reply.body), None),
+                Meaning::TryLater => (described(reply.status, &reply.body), Some(retry::wait(settings, reply.retry_after, attempt + 1))),
+                Meaning::Fail(error) => return Err(error),
+            },
+            Err(error @ CallError::Retryable(_)) => {
+                attempt += 1;
+                let text = call_text("submit", &error);
+                if attempt as usize >= settings.attempts.get() {
+                    return Err(ApiError::Unreachable(format!("not submitted after {attempt} attempts: {text}")));
+                }
+                let wait = api.caller.retry(None, attempt);
+                (text.clone(), Some(wait.ok_or_else(|| ApiError::Unreachable(no_more_retries("not submitted", &text)))?))
+            }
+            Err(error @ (CallError::Ambiguous(_) | CallError::TooLarge(_))) => return Err(ambiguous(&call_text("submit", &error))),
+            Err(CallError::Fatal(text)) => return Err(ApiError::Refused(text)),
+        };
+        // To be told to wait is no failure: patience with it ends when the vector has been put off for as long as its deadline.
+        let since = *refused_since.get_or_insert(since);
+        if since.elapsed() + wait.unwrap_or_default() > settings.deadline.duration() {
+            return Err(ApiError::Unreachable(format!("not submitted after {} s: {text}", since.elapsed().as_secs())));
         }
         tracing::debug!(attempt, ?wait, "submit: trying again");
         tokio::select! {
             () = stopped(stop) => return Err(ApiError::Stopped),
-            () = sleep(wait) => {}
+            () = sleep(wait.unwrap_or_default()) => {}
         }
+    }
+}
+
+/// Sends. Where the answer is the trace, the execution's whole time passes meanwhile: then a run that is stopped lets go of it.
+async fn send(
+    api: &DebugApi,
+    request: reqwest::RequestBuilder,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Result<Reply, CallError>, ApiError> {
+    let settings = &api.caller.settings;
+    if api.profile.poll.is_some() {
+        return Ok(api.caller.send(request, settings.submit_timeout.duration()).await);
+    }
+    tokio::select! {
+        sent = api.caller.send(request, settings.deadline.duration()) => Ok(sent),
+        () = stopped(stop) => Err(ambiguous("stopped while the action was running")),
     }
 }
 
@@ -77,25 +103,40 @@ fn meaning(reply: &Reply) -> Meaning {
         200..300 => Meaning::Accepted,
         401 => Meaning::NewToken,
         403 => Meaning::Fail(ApiError::Credentials(text())),
-        429 => Meaning::TryLater,
+        429 => Meaning::Throttled,
         503 if reply.retry_after.is_some() => Meaning::TryLater,
-        500.. => Meaning::Fail(ambiguous(&text())),
+        // A proxy's 408 does not say how far the request had come.
+        408 | 500.. => Meaning::Fail(ambiguous(&text())),
         _ => Meaning::Fail(ApiError::Refused(text())),
     }
 }
 
-fn session(reply: &Reply, vector: &Vector, since: Instant) -> Result<Session, ApiError> {
-    let answer: wire::SubmitAnswer = serde_json::from_slice(&reply.body)
-        .map_err(|_| ambiguous(&format!("the platform answered {} without a session id", reply.status)))?;
-    let id = answer.session_id.parse().map_err(|e| ambiguous(&format!("the session id {e}")))?;
-    Ok(Session { id, action: vector.action, environment: vector.environment, since })
+async fn session(api: &DebugApi, reply: Reply, vector: &Vector, since: Instant) -> Result<Session, ApiError> {
+    let (action, environment) = (vector.action, vector.environment);
+    let Some(pointer) = &api.profile.submit.session else {
+        let id = named_by_header(api, &reply);
+        let answer = super::read_apart(api, reply, id.clone(), action, environment).await.map_err(|what| ambiguous(&what))?;
+        let trace = answer.ended.ok_or_else(|| ambiguous(&format!("the answer's status {} is not known", answer.status)))?;
+        return Ok(Session { id, action, environment, since, ticket: None, answer: Some(trace) });
+    };
+    let text = String::from_utf8_lossy(&reply.body);
+    let id = pointer.find(&text).and_then(|raw| wire::text_of(serde_json::from_str(raw.get()).ok()?));
+    let id = id.ok_or_else(|| ambiguous(&format!("the platform answered {} without a session id", reply.status)))?;
+    let id = id.parse().map_err(|e| ambiguous(&format!("the session id {e}")))?;
+    let ticket = Some(api.schedule.ticket(action, environment, &api.caller.settings));
+    Ok(Session { id, action, environment, since, ticket, answer: None })
+}
+
+fn named_by_header(api: &DebugApi, reply: &Reply) -> SessionId {
+    let header = api.profile.submit.session_header.as_ref().and_then(|name| reply.headers.get(name)?.to_str().ok()?.parse().ok());
+    header.unwrap_or_else(SessionId::own)
 }
 
 fn ambiguous(what: &str) -> ApiError {
     ApiError::Ambiguous(format!("{what}; the action may have run and is not submitted again"))
 }
 
-pub(super) fn rejected_twice(reply: &Reply) -> ApiError {
+pub(super) fn rejected(reply: &Reply) -> ApiError {
     ApiError::Credentials(format!("a fresh token was rejected: {}", described(reply.status, &reply.body)))
 }
 
@@ -105,14 +146,14 @@ mod tests {
     use std::time::Duration;
 
     fn reply(status: u16, retry_after: Option<u64>) -> Reply {
-        Reply { status, retry_after: retry_after.map(Duration::from_secs), content_type: None, body: Vec::new() }
+        Reply { status, retry_after: retry_after.map(Duration::from_secs), ..Reply::default() }
     }
 
     #[test]
     fn only_what_was_not_processed_is_sent_again() {
-        assert!(matches!(meaning(&reply(429, None)), Meaning::TryLater));
+        assert!(matches!(meaning(&reply(429, None)), Meaning::Throttled));
         assert!(matches!(meaning(&reply(503, Some(1))), Meaning::TryLater));
-        for status in [500, 502, 503, 504] {
+        for status in [408, 500, 502, 503, 504] {
             assert!(matches!(meaning(&reply(status, None)), Meaning::Fail(ApiError::Ambiguous(_))), "{status}");
         }
         for status in [302, 400, 404, 422] {

@@ -10,26 +10,44 @@ use uuid::Uuid;
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
-/// The id of a Data Action: a UUID, written in lower case with hyphens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ActionId(Uuid);
+/// The id of a Data Action: a UUID, written in lower case with hyphens; on some platforms with `custom_-_` before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ActionId {
+    id: Uuid,
+    custom: bool,
+}
+
+/// What Genesys Cloud writes before the UUID of an action that its customer made.
+const CUSTOM: &str = "custom_-_";
 
 impl FromStr for ActionId {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
+        let (custom, digits) = text.strip_prefix(CUSTOM).map_or((false, text), |digits| (true, digits));
         // The uuid crate also reads braces, URNs and bare digits; the platform's paths take the hyphenated form only.
-        match Uuid::try_parse(text) {
-            Ok(id) if text.len() == 36 => Ok(Self(id)),
+        match Uuid::try_parse(digits) {
+            Ok(id) if digits.len() == 36 => Ok(Self { id, custom }),
             _ => Err(Malformed("is not a UUID such as a1b2c3d4-e5f6-7890-abcd-ef1234567890")),
         }
     }
 }
 
+impl Serialize for ActionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ActionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl fmt::Display for ActionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{}{}", if self.custom { CUSTOM } else { "" }, self.id)
     }
 }
 
@@ -56,7 +74,7 @@ impl ActionId {
     /// The id of no action: for executions that are made up.
     #[must_use]
     pub fn made_up() -> Self {
-        Self(Uuid::nil())
+        Self { id: Uuid::nil(), custom: false }
     }
 }
 
@@ -65,6 +83,12 @@ impl SessionId {
     #[must_use]
     pub fn made_up() -> Self {
         Self("made-up".to_owned())
+    }
+
+    /// An id of our own for an execution that the platform gives none, so that its outcome can be told from all others.
+    #[must_use]
+    pub fn own() -> Self {
+        Self(format!("own-{}", Uuid::now_v7()))
     }
 
     /// The id.
@@ -93,6 +117,9 @@ pub enum Environment {
 }
 
 impl Environment {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Dev, Self::Test, Self::Prod];
+
     /// The name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -108,7 +135,7 @@ impl FromStr for Environment {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        [Self::Dev, Self::Test, Self::Prod].into_iter().find(|e| e.as_str() == text).ok_or(Malformed("is not one of dev, test, prod"))
+        Self::ALL.into_iter().find(|e| e.as_str() == text).ok_or(Malformed("is not one of dev, test, prod"))
     }
 }
 
@@ -126,7 +153,10 @@ mod tests {
     fn action_ids_are_hyphenated_uuids() {
         let id: ActionId = "A1B2C3D4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
         assert_eq!(id.to_string(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890");
-        for bad in ["", "a1b2c3d4e5f67890abcdef1234567890", "{a1b2c3d4-e5f6-7890-abcd-ef1234567890}", "x", "../../oauth/token"] {
+        let custom = "custom_-_a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+        assert_eq!(custom.parse::<ActionId>().unwrap().to_string(), custom);
+        for bad in ["", "custom_-_", "a1b2c3d4e5f67890abcdef1234567890", "{a1b2c3d4-e5f6-7890-abcd-ef1234567890}", "x", "../../oauth/token"]
+        {
             assert!(bad.parse::<ActionId>().is_err(), "{bad}");
         }
     }

@@ -181,6 +181,8 @@ pub enum ProblemKind {
     Ambiguous,
     /// The platform could not be reached or kept failing.
     Unreachable,
+    /// The platform answered with something that cannot be read.
+    Unreadable,
     /// The platform refused the request.
     Refused,
     /// The credentials are wrong or not allowed to do this.
@@ -190,8 +192,16 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    const ALL: [Self; 7] =
-        [Self::Deadline, Self::SessionGone, Self::Ambiguous, Self::Unreachable, Self::Refused, Self::Credentials, Self::Interrupted];
+    const ALL: [Self; 8] = [
+        Self::Deadline,
+        Self::SessionGone,
+        Self::Ambiguous,
+        Self::Unreachable,
+        Self::Unreadable,
+        Self::Refused,
+        Self::Credentials,
+        Self::Interrupted,
+    ];
 
     /// The kind's name.
     #[must_use]
@@ -201,6 +211,7 @@ impl ProblemKind {
             Self::SessionGone => "session-gone",
             Self::Ambiguous => "ambiguous",
             Self::Unreachable => "unreachable",
+            Self::Unreadable => "unreadable",
             Self::Refused => "refused",
             Self::Credentials => "credentials",
             Self::Interrupted => "interrupted",
@@ -212,10 +223,9 @@ impl std::str::FromStr for ProblemKind {
     type Err = super::Malformed;
 
     fn from_str(text: &str) -> Result<Self, super::Malformed> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(super::Malformed("is not one of deadline, session-gone, ambiguous, unreachable, refused, credentials, interrupted"))
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(super::Malformed(
+            "is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, interrupted",
+        ))
     }
 }
 

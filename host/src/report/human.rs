@@ -149,6 +149,7 @@ fn problem_step(kind: &str) -> &'static str {
         "session-gone" => "the platform no longer has the trace; run again",
         "ambiguous" => "the action may have run; look on the platform before running again",
         "unreachable" => "check the network and the platform, run again",
+        "unreadable" => "look at what answers at api.base_url; a proxy or a limit may be in between",
         "refused" => "check dataActionId and environmentId",
         "credentials" => "check client id, secret and scopes",
         _ => "run again",

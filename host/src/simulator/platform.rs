@@ -1,103 +1,174 @@
-//! The simulated API itself: tokens, sessions, and a journal of what was asked. It checks requests as the real one would.
+//! The simulated API itself: tokens, sessions, limits. It checks requests as the real one would; what is said in the words of one
+//! vendor alone is in `cxone` and `genesys`.
 
-use super::{Answer, Asked, Fault, Scenario, Script, json, reply};
+use super::answer::{Answer, Response, broken, json, of_fault};
+use super::journal::Journal;
+use super::scenario::{Authentication, Call, Fault, Scenario, Script, Vendor};
+use super::throttle::Throttle;
+use super::timeline::Timeline;
+use super::{Asked, cxone, genesys};
 use base64::Engine as _;
-use serde_json::{Value, json as object};
+use hyper::header::{DATE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::{Map, Value, json as object};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// Where the journal can be read: every request in order, and how often each action was executed.
+/// The simulator's own paths: what was asked (all of it, or the counts), its clock, its tokens.
 const JOURNAL: &str = "/_simulator/journal";
+const COUNTS: &str = "/_simulator/counts";
+const CLOCK: &str = "/_simulator/clock";
+const REVOKE: &str = "/_simulator/revoke";
 
 pub(super) struct Platform {
-    script: Script,
+    pub(super) script: Script,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
+pub(super) struct State {
+    /// How far the platform's clock was put forward.
+    ahead: Duration,
+    random: fastrand::Rng,
+    throttle: Throttle,
     tokens: HashMap<String, Grant>,
     token_requests: usize,
-    submits: HashMap<String, usize>,
-    sessions: HashMap<String, Session>,
-    journal: Vec<Value>,
-    executed: HashMap<String, usize>,
+    pub(super) submits: HashMap<String, usize>,
+    pub(super) sessions: HashMap<String, Session>,
+    pub(super) journal: Journal,
 }
 
 struct Grant {
     scopes: String,
     until: Instant,
+    calls: usize,
 }
 
-struct Session {
-    action: String,
-    environment: String,
-    started: Instant,
-    polls: usize,
+pub(super) struct Session {
+    pub(super) action: String,
+    pub(super) environment: String,
+    pub(super) started: Instant,
+    pub(super) polls: usize,
+    pub(super) timeline: Timeline,
 }
 
 /// An error answer: status, title, detail.
-struct Refusal(u16, &'static str, String);
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) String);
 
-type Handled = Result<hyper::Response<http_body_util::Full<hyper::body::Bytes>>, Refusal>;
+/// A request that was handled: what befalls its answer, and the answer.
+pub(super) struct Handled {
+    pub(super) fault: Option<Fault>,
+    /// How long the answer takes.
+    pub(super) takes: Duration,
+    pub(super) response: Response,
+}
 
 impl Platform {
     pub(super) fn new(script: Script) -> Self {
-        Self { script, state: Mutex::default() }
+        let state = State {
+            ahead: Duration::ZERO,
+            random: fastrand::Rng::with_seed(script.seed),
+            throttle: Throttle::new(&script.limits),
+            tokens: HashMap::new(),
+            token_requests: 0,
+            submits: HashMap::new(),
+            sessions: HashMap::new(),
+            journal: Journal::default(),
+        };
+        Self { script, state: Mutex::new(state) }
     }
 
     pub(super) async fn answer(&self, asked: &Asked) -> Answer {
-        if asked.path == JOURNAL {
-            let state = self.state();
-            return Answer::Reply(json(200, &object!({"requests": state.journal, "executed": state.executed})));
+        if let Some(response) = self.own(asked) {
+            return Answer::Reply(response);
         }
-        let (fault, handled) = self.route(asked);
-        if let Some(fault) = &fault {
-            tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
-        }
-        let response = match fault {
-            Some(Fault { cut: true, .. }) => {
-                self.write_down(asked, 0);
-                return Answer::Cut;
-            }
-            Some(fault) if fault.status.is_some() || fault.body.is_some() => faulty(&fault),
-            _ => handled.unwrap_or_else(|Refusal(status, title, detail)| refused(status, title, &detail)),
+        let handled = match self.handle(asked) {
+            Ok(handled) => handled,
+            Err(refusal) => Handled { fault: None, takes: Duration::ZERO, response: self.refused(&refusal) },
         };
-        self.write_down(asked, response.status().as_u16());
+        tokio::time::sleep(handled.takes).await;
+        let Some(fault) = handled.fault else { return self.done(asked, handled.response) };
+        tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
+        if fault.cut || fault.reset {
+            self.state().journal.asked(asked, 0);
+            return if fault.reset { Answer::Reset } else { Answer::Cut };
+        }
+        let response = if fault.replaces() { of_fault(&fault) } else { handled.response };
+        self.done(asked, broken(response, &fault).await)
+    }
+
+    /// Writes the request down and dates the answer.
+    fn done(&self, asked: &Asked, mut response: Response) -> Answer {
+        self.state().journal.asked(asked, response.status().as_u16());
+        let skew = Duration::from_secs(self.script.limits.clock_skew_secs.unsigned_abs());
+        let now = SystemTime::now();
+        let date = if self.script.limits.clock_skew_secs < 0 { now.checked_sub(skew) } else { now.checked_add(skew) };
+        if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date.unwrap_or(now))) {
+            response.headers_mut().insert(DATE, date);
+        }
         Answer::Reply(response)
     }
 
-    /// The scripted fault for this request, and the answer it would get without.
-    fn route(&self, asked: &Asked) -> (Option<Fault>, Handled) {
-        let segments: Vec<_> = asked.path.split('/').skip(1).collect();
-        let method = asked.method.as_str();
-        match (segments.as_slice(), method) {
-            (["api", "v2", "oauth", "token"], "POST") => self.token(asked),
-            (["api", "v2", "data-actions", action, "debug"], "POST") => self.submit(asked, action),
-            (["api", "v2", "data-actions", action, "debug-sessions", session], "GET") => self.poll(asked, action, session),
-            (
-                ["api", "v2", "oauth", "token"]
-                | ["api", "v2", "data-actions", _, "debug"]
-                | ["api", "v2", "data-actions", _, "debug-sessions", _],
-                _,
-            ) => (None, Err(Refusal(405, "Method Not Allowed", format!("{method} is not allowed here")))),
-            _ => (None, Err(Refusal(404, "Not Found", format!("there is nothing at {}", asked.path)))),
+    /// Everything that was asked so far.
+    pub(super) fn journal(&self) -> Value {
+        self.state().journal.whole()
+    }
+
+    /// What no real platform has: the journal, a clock to put forward, tokens to revoke.
+    fn own(&self, asked: &Asked) -> Option<Response> {
+        match (asked.path.as_str(), asked.method.as_str()) {
+            (JOURNAL, "GET") => Some(json(200, &self.journal())),
+            (COUNTS, "GET") => Some(json(200, &self.state().journal.counts())),
+            (CLOCK, "POST") => {
+                let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+                let Some(ms) = body.get("advanceMs").and_then(Value::as_u64) else {
+                    return Some(json(400, &object!({"title": "Bad Request", "status": 400, "detail": "advanceMs is needed"})));
+                };
+                self.advance(Duration::from_millis(ms));
+                Some(json(200, &object!({})))
+            }
+            (REVOKE, "POST") => {
+                self.state().tokens.clear();
+                Some(json(200, &object!({})))
+            }
+            _ => None,
         }
     }
 
-    fn token(&self, asked: &Asked) -> (Option<Fault>, Handled) {
+    /// Puts the platform's clock forward.
+    pub(super) fn advance(&self, by: Duration) {
+        self.state().ahead += by;
+    }
+
+    fn handle(&self, asked: &Asked) -> Result<Handled, Refusal> {
+        {
+            let mut state = self.state();
+            let now = state.now();
+            state.throttle.take(now).map_err(|wait| Refusal(429, "Too Many Requests", wait.as_millis().to_string()))?;
+        }
+        match self.script.profile {
+            Vendor::Cxone => cxone::route(self, asked),
+            Vendor::Genesys => genesys::route(self, asked),
+        }
+    }
+
+    /// The token endpoint.
+    pub(super) fn token(&self, asked: &Asked) -> Result<Handled, Refusal> {
         let mut state = self.state();
-        let fault = self.script.token.get(state.token_requests).cloned();
+        let scripted = self.script.token.get(state.token_requests).cloned();
+        let fault = scripted.or_else(|| self.by_chance(&mut state, Call::Token));
         state.token_requests += 1;
-        let handled = self.grant(asked).map(|scopes| {
-            let token = format!("tok-{}", uuid::Uuid::new_v4().simple());
-            let lifetime = self.script.client.token_lifetime_secs;
-            state.tokens.insert(token.clone(), Grant { scopes: scopes.clone(), until: Instant::now() + Duration::from_secs(lifetime) });
-            json(200, &object!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scopes}))
-        });
-        (fault, handled)
+        if fault.as_ref().is_some_and(Fault::prevents) {
+            return Ok(Handled::instead(fault));
+        }
+        let scopes = self.grant(asked)?;
+        let token = format!("tok-{}", uuid::Uuid::new_v4().simple());
+        let lifetime = self.script.client.token_lifetime_secs;
+        let until = state.now() + Duration::from_secs(lifetime);
+        state.tokens.insert(token.clone(), Grant { scopes: scopes.clone(), until, calls: 0 });
+        let body = object!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scopes});
+        Ok(Handled { fault, takes: Duration::ZERO, response: json(200, &body) })
     }
 
     /// The scopes a token request is granted (RFC 6749 §4.4.2, errors of §5.2).
@@ -109,23 +180,25 @@ impl Platform {
         if asked.header("content-type") != Some("application/x-www-form-urlencoded") {
             return Err(Refusal(415, "Unsupported Media Type", "application/x-www-form-urlencoded is needed".to_owned()));
         }
-        let encode = |text: &str| {
-            text.bytes()
-                .map(|b| if b.is_ascii_alphanumeric() || b"-_.*".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-                .collect::<String>()
-        };
-        let pair = format!("{}:{}", encode(&client.id), encode(client.secret.expose()));
-        if asked.header("authorization") != Some(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))) {
-            return Err(Refusal(401, "invalid_client", "client authentication failed".to_owned()));
-        }
         let form: HashMap<_, _> = match reqwest::Url::parse(&format!("x:/?{}", String::from_utf8_lossy(&asked.body))) {
             Ok(url) => url.query_pairs().into_owned().collect(),
             Err(_) => HashMap::new(),
         };
-        if form.get("grant_type").map(String::as_str) != Some("client_credentials") {
+        let field = |name: &str| form.get(name).map(String::as_str);
+        let known = match client.authentication {
+            Authentication::Basic => asked.header("authorization") == Some(&basic(&client.id, client.secret.expose())),
+            Authentication::Body => {
+                let pair = (field("client_id"), field("client_secret"));
+                asked.header("authorization").is_none() && pair == (Some(client.id.as_str()), Some(client.secret.expose()))
+            }
+        };
+        if !known {
+            return Err(Refusal(401, "invalid_client", "client authentication failed".to_owned()));
+        }
+        if field("grant_type") != Some("client_credentials") {
             return Err(Refusal(400, "unsupported_grant_type", "client_credentials is needed".to_owned()));
         }
-        let wanted = form.get("scope").map_or(client.scopes.as_str(), String::as_str);
+        let wanted = field("scope").unwrap_or(&client.scopes);
         let granted: Vec<_> = wanted.split_whitespace().filter(|scope| client.scopes.split_whitespace().any(|s| s == *scope)).collect();
         if granted.is_empty() {
             return Err(Refusal(400, "invalid_scope", "none of these scopes can be granted".to_owned()));
@@ -133,129 +206,109 @@ impl Platform {
         Ok(granted.join(" "))
     }
 
-    fn submit(&self, asked: &Asked, action: &str) -> (Option<Fault>, Handled) {
-        let mut state = self.state();
-        let checked = self.authorised(&state, asked, "data:execute").and_then(|environment| {
-            check_submit(asked)?;
-            Ok((environment, self.scenario(action)?))
-        });
-        let (environment, scenario) = match checked {
-            Ok(checked) => checked,
-            Err(refusal) => return (None, Err(refusal)),
-        };
-        let tries = state.submits.entry(action.to_owned()).or_default();
-        let fault = scenario.submit.get(*tries).cloned();
-        *tries += 1;
-        // A fault that answers says that nothing was started; one that cuts or delays comes after the start.
-        if fault.as_ref().is_some_and(|f| f.status.is_some()) {
-            return (fault, Err(Refusal(500, "Internal Server Error", String::new())));
-        }
-        let id = uuid::Uuid::new_v4().to_string();
-        *state.executed.entry(action.to_owned()).or_default() += 1;
-        let session = Session { action: action.to_owned(), environment, started: Instant::now(), polls: 0 };
-        state.sessions.insert(id.clone(), session);
-        (fault, Ok(json(202, &object!({"sessionId": id}))))
-    }
-
-    fn poll(&self, asked: &Asked, action: &str, id: &str) -> (Option<Fault>, Handled) {
-        let mut state = self.state();
-        let checked = self.authorised(&state, asked, "trace:read").and_then(|environment| Ok((environment, self.scenario(action)?)));
-        let (environment, scenario) = match checked {
-            Ok(checked) => checked,
-            Err(refusal) => return (None, Err(refusal)),
-        };
-        let Some(session) = state.sessions.get_mut(id).filter(|s| s.action == action && s.environment == environment) else {
-            return (None, Err(Refusal(404, "Not Found", "no such debug session".to_owned())));
-        };
-        let fault = scenario.poll.get(session.polls).cloned();
-        session.polls += 1;
-        let (elapsed, running) = (session.started.elapsed(), Duration::from_millis(scenario.running_ms));
-        let answer = match &scenario.answer {
-            Some(answer) if elapsed >= running => answer.clone(),
-            _ if elapsed < running / 3 => object!({"status": "QUEUED"}),
-            _ => object!({"status": "RUNNING"}),
-        };
-        (fault, Ok(json(200, &answer)))
-    }
-
-    /// Checks token, scope and workspace; answers with the environment.
-    fn authorised(&self, state: &State, asked: &Asked, scope: &str) -> Result<String, Refusal> {
+    /// Checks the token, and that it has this scope, if one is needed.
+    pub(super) fn authorised(&self, state: &mut State, asked: &Asked, scope: Option<&str>) -> Result<(), Refusal> {
+        let unauthorised = |what: &str| Refusal(401, "Unauthorized", what.to_owned());
         let token = asked.header("authorization").and_then(|h| h.strip_prefix("Bearer "));
-        let token = token.ok_or_else(|| Refusal(401, "Unauthorized", "a bearer token is needed".to_owned()))?;
-        let grant = state.tokens.get(token).filter(|grant| Instant::now() < grant.until);
-        let grant = grant.ok_or_else(|| Refusal(401, "Unauthorized", "invalid_token: the token is unknown or has expired".to_owned()))?;
-        if !grant.scopes.split_whitespace().any(|s| s == scope) {
-            return Err(Refusal(403, "Forbidden", format!("insufficient_scope: {scope} is needed")));
+        let token = token.ok_or_else(|| unauthorised("a bearer token is needed"))?;
+        let now = state.now();
+        let grant = state.tokens.get_mut(token).filter(|grant| now < grant.until);
+        let grant = grant.ok_or_else(|| unauthorised("invalid_token: the token is unknown or has expired"))?;
+        grant.calls += 1;
+        if self.script.client.token_calls.is_some_and(|most| grant.calls > most) {
+            return Err(unauthorised("invalid_token: the token was revoked"));
         }
-        match asked.header("x-nice-workspace-id") {
-            Some(environment @ ("dev" | "test" | "prod")) => Ok(environment.to_owned()),
-            Some(_) => Err(Refusal(400, "Bad Request", "x-nice-workspace-id is not one of dev, test, prod".to_owned())),
-            None => Err(Refusal(400, "Bad Request", "the header x-nice-workspace-id is missing".to_owned())),
+        match scope {
+            Some(scope) if !grant.scopes.split_whitespace().any(|s| s == scope) => {
+                Err(Refusal(403, "Forbidden", format!("insufficient_scope: {scope} is needed")))
+            }
+            _ => Ok(()),
         }
     }
 
-    fn scenario(&self, action: &str) -> Result<&Scenario, Refusal> {
-        let found = self.script.scenarios.iter().find(|s| s.data_action_id.to_string() == action);
+    /// The scenario of an action, where it is to be found in this environment.
+    pub(super) fn scenario(&self, action: &str, environment: Option<&str>) -> Result<&Scenario, Refusal> {
+        let here = |s: &Scenario| s.environments.as_ref().zip(environment).is_none_or(|(there, here)| there.iter().any(|e| e == here));
+        let found = self.script.scenarios.iter().find(|s| s.data_action_id.to_string() == action && here(s));
         found.ok_or_else(|| Refusal(404, "Not Found", format!("there is no data action {action}")))
     }
 
-    fn write_down(&self, asked: &Asked, status: u16) {
-        // How a client signed in is worth knowing; its secret and tokens are not written down, not even here.
-        let scheme = asked.header("authorization").and_then(|h| h.split(' ').next());
-        let body: Value = serde_json::from_slice(&asked.body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&asked.body)));
-        let line = object!({
-            "method": asked.method.as_str(), "path": asked.path, "query": asked.query, "authorization": scheme,
-            "contentType": asked.header("content-type"), "workspace": asked.header("x-nice-workspace-id"), "body": body, "status": status,
-        });
-        self.state().journal.push(line);
+    /// Starts an execution.
+    pub(super) fn execute(&self, state: &mut State, scenario: &Scenario, input: &Map<String, Value>) -> Timeline {
+        state.journal.executed(&scenario.data_action_id.to_string(), input);
+        Timeline::of(scenario, &self.script.limits, &mut state.random)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// What befalls the next submit of an action.
+    pub(super) fn submit_fault(&self, state: &mut State, scenario: &Scenario) -> Option<Fault> {
+        let tries = state.submits.entry(scenario.data_action_id.to_string()).or_default();
+        let fault = scenario.submit.get(*tries).cloned();
+        *tries += 1;
+        fault.or_else(|| self.by_chance(state, Call::Submit))
+    }
+
+    /// What befalls a call by chance.
+    pub(super) fn by_chance(&self, state: &mut State, call: Call) -> Option<Fault> {
+        self.script.chances.iter().filter(|c| c.call == call).find(|c| state.random.f64() < c.chance).map(|c| c.fault.clone())
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Response {
+        let Refusal(status, title, detail) = refusal;
+        // Token errors have the shape of RFC 6749 §5.2, all others that of the vendor.
+        let oauth = title.contains('_');
+        let wait = detail.parse().ok().filter(|_| *status == 429).map(Duration::from_millis);
+        let detail = if wait.is_some() { "the limit of requests is reached" } else { detail };
+        let body = match self.script.profile {
+            _ if oauth => object!({"error": title, "error_description": detail}),
+            Vendor::Cxone => object!({"type": "about:blank", "title": title, "status": status, "detail": detail}),
+            Vendor::Genesys => genesys::problem(*status, detail),
+        };
+        let mut response = json(*status, &body);
+        if *status == 401 {
+            let scheme = if oauth { "Basic" } else { "Bearer" };
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+        }
+        if let Some(value) = wait.and_then(|wait| HeaderValue::from_str(&self.retry_after(wait)).ok()) {
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
+        response
+    }
+
+    fn retry_after(&self, wait: Duration) -> String {
+        // Whole seconds, and never too few.
+        let seconds = wait.as_millis().div_ceil(1000);
+        if self.script.limits.retry_after_date {
+            let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX) + 1);
+            return SystemTime::now().checked_add(seconds).map(httpdate::fmt_http_date).unwrap_or_default();
+        }
+        seconds.to_string()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn check_submit(asked: &Asked) -> Result<(), Refusal> {
-    if asked.header("content-type") != Some("application/json") {
-        return Err(Refusal(415, "Unsupported Media Type", "application/json is needed".to_owned()));
+impl State {
+    /// The time by the platform's clock.
+    pub(super) fn now(&self) -> Instant {
+        Instant::now() + self.ahead
     }
-    let body: Value = serde_json::from_slice(&asked.body).map_err(|_| Refusal(400, "Bad Request", "the body is not JSON".to_owned()))?;
-    let wrong = |what: &str| Err(Refusal(422, "Unprocessable Content", what.to_owned()));
-    if !body.get("inputParameters").is_some_and(Value::is_object) {
-        return wrong("inputParameters: must be an object");
-    }
-    if body.get("trace") != Some(&Value::Bool(true)) {
-        return wrong("trace: must be true");
-    }
-    if body.get("versionConstraint") != Some(&Value::from("strict")) {
-        return wrong("versionConstraint: must be strict");
-    }
-    Ok(())
 }
 
-fn refused(status: u16, title: &str, detail: &str) -> hyper::Response<http_body_util::Full<hyper::body::Bytes>> {
-    // Token errors have the shape of RFC 6749 §5.2, all others that of RFC 9457.
-    let oauth = title.contains('_');
-    let body = if oauth {
-        object!({"error": title, "error_description": detail})
-    } else {
-        object!({"type": "about:blank", "title": title, "status": status, "detail": detail})
+impl Handled {
+    /// Where a fault answers in place of what was asked for.
+    pub(super) fn instead(fault: Option<Fault>) -> Self {
+        Self { fault, takes: Duration::ZERO, response: json(500, &object!({})) }
+    }
+}
+
+/// The header of a client by RFC 6749 §2.3.1: id and secret are form-encoded before they are joined.
+fn basic(id: &str, secret: &str) -> String {
+    let encode = |text: &str| {
+        text.bytes()
+            .map(|b| if b.is_ascii_alphanumeric() || b"-_.*".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .collect::<String>()
     };
-    let mut response = json(status, &body);
-    if status == 401 {
-        let scheme = if oauth { "Basic" } else { "Bearer" };
-        response.headers_mut().insert(hyper::header::WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static(scheme));
-    }
-    response
-}
-
-fn faulty(fault: &Fault) -> hyper::Response<http_body_util::Full<hyper::body::Bytes>> {
-    let status = fault.status.unwrap_or(200);
-    let problem = || object!({"type": "about:blank", "title": "scripted", "status": status}).to_string();
-    let mut response =
-        reply(status, fault.content_type.as_deref().unwrap_or("application/problem+json"), fault.body.clone().unwrap_or_else(problem));
-    if let Some(value) = fault.retry_after.as_deref().and_then(|v| v.parse().ok()) {
-        response.headers_mut().insert(hyper::header::RETRY_AFTER, value);
-    }
-    response
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", encode(id), encode(secret))))
 }

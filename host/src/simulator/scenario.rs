@@ -1,5 +1,5 @@
-//! What the simulated platform plays: a script of scenarios, chosen by the action's id. The format (version 1, JSON) is the one
-//! `simulate --scenario` reads; the built-in script is written in it.
+//! What the simulated platform plays: a script of scenarios, chosen by the action's id. The format (version 1, JSON or YAML) is the
+//! one `simulate --scenario` reads; the built-in script is written in it.
 
 use crate::model::{ActionId, Secret};
 use serde::Deserialize;
@@ -14,14 +14,37 @@ const BUILT_IN: &str = include_str!("built_in.json");
 pub struct Script {
     /// The version of this format; 1.
     pub version: u32,
+    /// Where chance begins: two runs of one script and seed draw the same durations and faults, in the order of requests.
+    #[serde(default)]
+    pub seed: u64,
+    /// Whose API is simulated.
+    #[serde(default)]
+    pub profile: Vendor,
     /// Who may ask for tokens.
     #[serde(default)]
     pub client: Client,
+    /// What the platform allows, and how it keeps time.
+    #[serde(default)]
+    pub limits: Limits,
     /// Answers given to the first token requests in place of the real one.
     #[serde(default)]
     pub token: Vec<Fault>,
+    /// Faults that happen by chance.
+    #[serde(default)]
+    pub chances: Vec<Chance>,
     /// The actions.
     pub scenarios: Vec<Scenario>,
+}
+
+/// Whose API is simulated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    /// NICE CXone Data Actions: sessions that are polled.
+    #[default]
+    Cxone,
+    /// Genesys Cloud data actions: tests that are answered at once.
+    Genesys,
 }
 
 /// The one OAuth client of the simulated platform.
@@ -32,10 +55,24 @@ pub struct Client {
     pub id: String,
     /// Its secret.
     pub secret: Secret,
+    /// How it must prove who it is: by HTTP Basic, or in the body.
+    pub authentication: Authentication,
     /// The scopes it may be granted, separated by blanks.
     pub scopes: String,
     /// How long its tokens live, in seconds.
     pub token_lifetime_secs: u64,
+    /// After how many calls a token is revoked; never where it is absent.
+    pub token_calls: Option<usize>,
+}
+
+/// How a client proves who it is (RFC 6749 §2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Authentication {
+    /// By HTTP Basic.
+    Basic,
+    /// By `client_id` and `client_secret` in the body.
+    Body,
 }
 
 impl Default for Client {
@@ -43,8 +80,64 @@ impl Default for Client {
         Self {
             id: "demo-client".to_owned(),
             secret: Secret::new("demo-secret".to_owned()),
+            authentication: Authentication::Basic,
             scopes: "data:execute data:read trace:read".to_owned(),
             token_lifetime_secs: 3600,
+            token_calls: None,
+        }
+    }
+}
+
+/// What the platform allows, and how it keeps time.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Limits {
+    /// So many requests in each window of time; a window begins when the one before has ended.
+    pub fixed_window: Option<FixedWindow>,
+    /// A bucket that each request takes a token from.
+    pub token_bucket: Option<TokenBucket>,
+    /// Whether `Retry-After` is written as a date, not in seconds.
+    pub retry_after_date: bool,
+    /// How long after its submit a session is unknown.
+    pub visible_after_ms: u64,
+    /// How long a step may take before the platform ends the execution.
+    pub step_ceiling_ms: u64,
+    /// How long after its submit a session is forgotten.
+    pub purge_after_ms: u64,
+    /// How far the platform's clock, as its answers' `Date` has it, is ahead, in seconds.
+    pub clock_skew_secs: i64,
+}
+
+/// So many requests in each window.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FixedWindow {
+    /// The requests.
+    pub requests: u32,
+    /// The window's length.
+    pub window_ms: u64,
+}
+
+/// A bucket of requests.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TokenBucket {
+    /// How many it holds, and starts with.
+    pub capacity: u32,
+    /// How many flow in.
+    pub per_second: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fixed_window: None,
+            token_bucket: None,
+            retry_after_date: false,
+            visible_after_ms: 0,
+            step_ceiling_ms: 30_000,
+            purge_after_ms: 24 * 3_600_000,
+            clock_skew_secs: 0,
         }
     }
 }
@@ -56,20 +149,25 @@ pub struct Scenario {
     /// Its name.
     pub name: String,
     /// The action that plays it.
-    #[serde(deserialize_with = "action_id")]
     pub data_action_id: ActionId,
     /// Where the demo runs it.
     #[serde(default)]
     pub environment_id: Option<String>,
+    /// Where the action is to be found; everywhere where it is absent.
+    #[serde(default)]
+    pub environments: Option<Vec<String>>,
     /// The input the demo gives it.
     #[serde(default)]
     pub input_parameters: Map<String, Value>,
     /// What the demo expects of it, as a vector writes it.
     #[serde(default)]
     pub expect: Option<Value>,
-    /// How long an execution is queued and runs, in milliseconds.
+    /// How long an execution is queued and runs, in milliseconds: a number, or two to draw from.
     #[serde(default)]
-    pub running_ms: u64,
+    pub running_ms: Span,
+    /// How long each step of the trace takes, in place of `runningMs`.
+    #[serde(default)]
+    pub steps_ms: Vec<u64>,
     /// Answers given to the first submits in place of the real one.
     #[serde(default)]
     pub submit: Vec<Fault>,
@@ -80,7 +178,48 @@ pub struct Scenario {
     pub answer: Option<Value>,
 }
 
-/// An answer that is not the one asked for.
+/// A time, or two between which one is drawn.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub enum Span {
+    /// This time.
+    Of(u64),
+    /// A time between these, both included.
+    Between(u64, u64),
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self::Of(0)
+    }
+}
+
+/// A fault that happens by chance.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Chance {
+    /// To which call.
+    pub call: Call,
+    /// How likely, from 0 to 1.
+    pub chance: f64,
+    /// What happens.
+    pub fault: Fault,
+}
+
+/// The calls there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Call {
+    /// For a token.
+    Token,
+    /// That starts an execution.
+    Submit,
+    /// That asks about a session.
+    Poll,
+}
+
+/// An answer that is not the one asked for. With a `status` or a body of its own nothing is done that was asked for, unless `done` says so;
+/// all else befalls the real answer, after it was done.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Fault {
@@ -92,10 +231,36 @@ pub struct Fault {
     pub content_type: Option<String>,
     /// The body; a problem document where it is absent.
     pub body: Option<String>,
-    /// Do what was asked, but cut the connection in place of the answer.
+    /// The body, in base64, where it is no text.
+    pub body_base64: Option<String>,
+    /// Do what was asked for all the same, or leave it undone all the same.
+    pub done: Option<bool>,
+    /// Close the connection in place of the answer.
     pub cut: bool,
+    /// Reset the connection in place of the answer.
+    pub reset: bool,
     /// How long to wait before answering, in milliseconds.
     pub delay_ms: u64,
+    /// Send the body in small pieces over this time.
+    pub slow_ms: u64,
+    /// Close the connection after so many bytes of the body.
+    pub truncate: Option<usize>,
+    /// After the body send blanks without end.
+    pub endless: bool,
+    /// Compress the body.
+    pub gzip: bool,
+}
+
+impl Fault {
+    /// Whether it has an answer of its own.
+    pub(super) fn replaces(&self) -> bool {
+        self.status.is_some() || self.body.is_some() || self.body_base64.is_some()
+    }
+
+    /// Whether what was asked for is not done.
+    pub(super) fn prevents(&self) -> bool {
+        !self.done.unwrap_or(!self.replaces())
+    }
 }
 
 impl Script {
@@ -107,14 +272,24 @@ impl Script {
         Self::parse(BUILT_IN)
     }
 
-    /// Reads a script.
+    /// Reads a script: JSON where it begins with a brace, else YAML.
     ///
     /// # Errors
     /// Line, column and what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let script: Self = serde_json::from_str(text).map_err(|e| format!("{}:{}: {e}", e.line(), e.column()))?;
+        let script: Self = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|e| format!("{}:{}: {}", e.line(), e.column(), without_place(&e.to_string())))?
+        } else {
+            serde_saphyr::from_str(text).map_err(|e| {
+                let place = e.location().map_or(String::new(), |at| format!("{}:{}: ", at.line(), at.column()));
+                format!("{place}{}", without_place(&e.without_snippet().to_string()))
+            })?
+        };
         if script.version != 1 {
             return Err(format!("version: {} is not known; this tracejury reads 1", script.version));
+        }
+        if let Some(chance) = script.chances.iter().find(|c| !(0.0..=1.0).contains(&c.chance)) {
+            return Err(format!("chances: {} is not between 0 and 1", chance.chance));
         }
         Ok(script)
     }
@@ -132,8 +307,10 @@ impl Script {
     }
 }
 
-fn action_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ActionId, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+/// A message without the line and column that the parser puts at its end.
+fn without_place(text: &str) -> &str {
+    let end = text.rfind(" at line ").unwrap_or(text.len());
+    text.get(..end).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -154,5 +331,23 @@ mod tests {
     fn a_bad_script_is_named() {
         assert!(Script::parse("{\"version\":1,\n\"scenario\":[]}").unwrap_err().starts_with("2:10: unknown field `scenario`"));
         assert!(Script::parse(r#"{"version":2,"scenarios":[]}"#).unwrap_err().starts_with("version: 2"));
+        let yaml = Script::parse("version: 1\nscenario: []\n").unwrap_err();
+        assert!(yaml.starts_with("2:1: ") && yaml.contains("scenario"), "{yaml}");
+        let chance = "version: 1\nscenarios: []\nchances: [{call: poll, chance: 2, fault: {status: 500}}]\n";
+        assert_eq!(Script::parse(chance).unwrap_err(), "chances: 2 is not between 0 and 1");
+    }
+
+    #[test]
+    fn json_and_yaml_say_the_same() {
+        let yaml = "version: 1\nseed: 7\nlimits: {fixedWindow: {requests: 3, windowMs: 1000}}\nscenarios:\n  - name: a\n    dataActionId: a1b2c3d4-e5f6-7890-abcd-ef1234567890\n    runningMs: [10, 20]\n    answer: {status: COMPLETED}\n";
+        let json = r#"{"version":1,"seed":7,"limits":{"fixedWindow":{"requests":3,"windowMs":1000}},"scenarios":[{"name":"a","dataActionId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","runningMs":[10,20],"answer":{"status":"COMPLETED"}}]}"#;
+        assert_eq!(format!("{:?}", Script::parse(yaml).unwrap()), format!("{:?}", Script::parse(json).unwrap()));
+    }
+
+    #[test]
+    fn a_fault_says_whether_the_deed_is_done() {
+        let fault = |json: &str| serde_json::from_str::<Fault>(json).unwrap();
+        assert!(fault(r#"{"status":502}"#).prevents() && !fault(r#"{"cut":true}"#).prevents());
+        assert!(!fault(r#"{"status":502,"done":true}"#).prevents() && fault(r#"{"cut":true,"done":false}"#).prevents());
     }
 }

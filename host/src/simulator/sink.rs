@@ -1,6 +1,7 @@
 //! A receiver of webhooks: checks that a delivery is complete and appends it to a file, one JSON object a line.
 
-use super::{Answer, Asked, json};
+use super::Asked;
+use super::answer::{Answer, json, reply};
 use serde_json::{Value, json as object};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ impl Sink {
             "webhook-id": id, "webhook-timestamp": asked.header("webhook-timestamp"), "webhook-signature": asked.header("webhook-signature"), "body": body,
         });
         match self.append(&line) {
-            Ok(()) => Answer::Reply(super::reply(204, "text/plain", String::new())),
+            Ok(()) => Answer::Reply(reply(204, "text/plain", Vec::new())),
             Err(e) => Answer::Reply(json(500, &object!({"title": "Internal Server Error", "status": 500, "detail": e.to_string()}))),
         }
     }

@@ -1,0 +1,150 @@
+//! `tracejury doctor`: everything a run needs, looked at from the settings to the plugins.
+
+use super::{loader, plugins_in, trust};
+use crate::cli::DoctorArgs;
+use crate::config::{self, Found, Settings};
+use crate::debug_api::{ApiError, DebugApi};
+use crate::doctor::{self, Check, Wanted, Went};
+use crate::exit::{Exit, Failure};
+use crate::http::Trust;
+use crate::model::printable;
+use crate::plugin::{PluginError, Profile};
+use crate::report::{self, Format};
+use crate::vectors::Schemas;
+use std::path::Path;
+
+pub(super) async fn execute(args: DoctorArgs) -> Result<Exit, Failure> {
+    let mut found = config::find(args.common.config.as_deref(), |name| std::env::var(name).ok())?;
+    if let Some(dir) = &args.common.plugins {
+        plugins_in(&mut found.settings, dir)?;
+    }
+    let wanted = wanted(&args, &found.settings)?;
+    let mut doctor = Doctor { format: args.common.format, failures: 0, warnings: 0 };
+    doctor.tell(found_where(&found));
+    let settings = &found.settings;
+    doctor.tell(schemas(&settings.api.schemas));
+    match trust(settings) {
+        Ok(trust) => {
+            doctor.tell_all(platform(settings, &trust, &wanted).await);
+            doctor.tell_all(doctor::webhook(&settings.webhook, &trust).await);
+        }
+        Err(failure) => doctor.tell(Check::failure("tls", failure.error.to_string(), &failure.help)),
+    }
+    doctor.tell(doctor::audit(&settings.audit.path));
+    doctor.tell_all(plugins(settings).await);
+    Ok(doctor.done())
+}
+
+/// Tells findings as they come, and counts them.
+struct Doctor {
+    format: Format,
+    failures: usize,
+    warnings: usize,
+}
+
+impl Doctor {
+    fn tell_all(&mut self, checks: Vec<Check>) {
+        checks.into_iter().for_each(|check| self.tell(check));
+    }
+
+    fn tell(&mut self, check: Check) {
+        let word = match check.result {
+            Went::Ok => "ok",
+            Went::Warning => "warning",
+            Went::Failure => "failure",
+        };
+        self.failures += usize::from(check.result == Went::Failure);
+        self.warnings += usize::from(check.result == Went::Warning);
+        match self.format {
+            Format::Json => report::to_stdout(&serde_json::to_string(&check).unwrap_or_default()),
+            Format::Human => {
+                report::to_stdout(&format!("{word:<8} {}: {}", printable(&check.check), printable(&check.found)));
+                if let Some(next) = check.next {
+                    report::to_stdout(&format!("           next: {}", printable(&next)));
+                }
+            }
+        }
+    }
+
+    fn done(&self) -> Exit {
+        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let end = match (self.failures, self.warnings) {
+            (0, 0) => "all is well".to_owned(),
+            (0, warnings) => format!("nothing failed; {}", count(warnings, "warning")),
+            (failures, warnings) => format!("{}, {}", count(failures, "failure"), count(warnings, "warning")),
+        };
+        match self.format {
+            Format::Json => report::to_stderr(&end),
+            Format::Human => report::to_stdout(&format!("\n{end}")),
+        }
+        if self.failures == 0 { Exit::AsExpected } else { Exit::CouldNotRun }
+    }
+}
+
+/// The actions that vectors and flags name, and where they want them.
+fn wanted(args: &DoctorArgs, settings: &Settings) -> Result<Wanted, Failure> {
+    let mut wanted: Wanted = args.actions.iter().map(|action| (*action, Default::default())).collect();
+    if args.vectors.is_empty() {
+        return Ok(wanted);
+    }
+    let suite = super::run::load(&args.vectors, &settings.api.schemas)?;
+    for vector in suite.vectors().flatten() {
+        wanted.entry(vector.action).or_default().insert(vector.environment);
+    }
+    Ok(wanted)
+}
+
+fn found_where(found: &Found) -> Check {
+    let file = match &found.file {
+        Some(file) => file.display().to_string(),
+        None => format!("defaults, no {} here", config::FILE),
+    };
+    let variables = if found.variables.is_empty() { "no variable set".to_owned() } else { found.variables.join(", ") };
+    Check::ok("settings", format!("{file}; {variables}"))
+}
+
+fn schemas(path: &Path) -> Check {
+    if path.as_os_str().is_empty() {
+        return Check::ok("schemas", "not set: inputs are not checked before they are submitted");
+    }
+    match Schemas::read(path) {
+        Ok(schemas) => Check::ok("schemas", format!("{}: {}", path.display(), schemas.described())),
+        Err(what) => Check::failure("schemas", what, "README, section Vectors, says what goes there"),
+    }
+}
+
+async fn platform(settings: &Settings, trust: &Trust, wanted: &Wanted) -> Vec<Check> {
+    match DebugApi::new(settings, trust) {
+        Ok(api) => {
+            let mut checks = vec![Check::ok("platform", format!("spoken to by the profile {}", settings.api.profile))];
+            checks.extend(doctor::platform(&api, wanted).await);
+            checks
+        }
+        Err(error @ ApiError::Credentials(_)) => {
+            let next = "set it in the environment or in [api] of tracejury.toml; `tracejury simulate` has values to try with";
+            vec![Check::failure("platform", error.to_string(), next)]
+        }
+        Err(error) => vec![Check::failure("platform", error.to_string(), "README, section Platforms, has the format of a profile")],
+    }
+}
+
+async fn plugins(settings: &Settings) -> Vec<Check> {
+    let own = settings.plugins.clone();
+    let loaded = tokio::task::spawn_blocking(move || loader(&own)?.all()).await;
+    let loaded = match loaded.map_err(|e| PluginError::Engine(e.to_string())).and_then(|loaded| loaded) {
+        Ok(loaded) => loaded,
+        Err(error) => return vec![Check::failure("plugins", error.to_string(), "check plugins.dir and its permissions")],
+    };
+    let used = loaded.profiles().into_iter().filter(|profile| profile.refused.is_none());
+    let described = |profile: &Profile| Check::ok(format!("plugin {}", profile.name), format!("{}, {}", profile.version, profile.file));
+    let mut checks: Vec<_> = used.map(described).collect();
+    for error in loaded.refused() {
+        let next = if let PluginError::Refused { help, .. } = error { help } else { "check the plugins folder" };
+        checks.push(Check::failure("plugins", error.to_string(), next));
+    }
+    for name in &loaded.named_in_vain {
+        let found = format!("plugins.grants, plugins.for: no plugin is named {name}");
+        checks.push(Check::warning("plugins", found, "check the name; `tracejury plugin list` shows them"));
+    }
+    checks
+}

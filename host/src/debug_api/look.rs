@@ -1,0 +1,73 @@
+//! Looking at the platform without running anything: is it there, does it know the client, does it know an action.
+
+use super::budget::Call;
+use super::template::Place;
+use super::{ApiError, DebugApi, call_text, described};
+use crate::http::{Found, Http};
+use crate::model::{ActionId, Environment};
+
+/// Whether an action is to be found somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visible {
+    /// It is.
+    Yes,
+    /// It is not, in the platform's words.
+    No(String),
+    /// The profile has no way to see it without running it.
+    Unknown,
+}
+
+impl DebugApi {
+    /// The addresses that are known so far, with their settings' names.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(&'static str, String)> {
+        self.directory.known().into_iter().map(|(name, url)| (name, url.to_owned())).collect()
+    }
+
+    /// Tries to reach a host, stage by stage, by the client that all calls go through.
+    pub async fn reach(&self, url: &reqwest::Url) -> Found {
+        let http: &Http = &self.caller.http;
+        http.probe(url, self.caller.settings.poll_timeout.duration()).await
+    }
+
+    /// Asks for the hosts, where a document names them, and for a token; the scopes it was granted.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn sign_in(&self) -> Result<String, ApiError> {
+        self.tokens.get().await.map(|_| self.tokens.scopes().to_owned())
+    }
+
+    /// Whether the platform tells environments apart when it is asked for an action.
+    #[must_use]
+    pub fn tells_environments_apart(&self) -> bool {
+        let apart = |probe: &super::profile::Call| {
+            probe.url.has(Place::Environment) || probe.headers.values().any(|value| value.has(Place::Environment))
+        };
+        self.profile.probe.as_ref().is_some_and(apart)
+    }
+
+    /// Whether an action is to be found in an environment; it is not run.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn visible(&self, action: ActionId, environment: Environment) -> Result<Visible, ApiError> {
+        let Some(probe) = &self.profile.probe else { return Ok(Visible::Unknown) };
+        let got = self.signed_in(Call::Poll).await?;
+        let request = self.about(&probe.url, &probe.headers, action, environment, None).await?;
+        let request = self.caller.http.get(&request.url).headers(request.headers).bearer_auth(got.token.text());
+        let reply = self
+            .caller
+            .send(request.header("accept", "application/json"), self.caller.settings.poll_timeout.duration())
+            .await
+            .map_err(|e| ApiError::Unreachable(call_text("probe", &e)))?;
+        let text = described(reply.status, &reply.body);
+        match reply.status {
+            200..300 => Ok(Visible::Yes),
+            404 => Ok(Visible::No(text)),
+            401 | 403 => Err(ApiError::Credentials(text)),
+            429 | 500.. => Err(ApiError::Unreachable(text)),
+            _ => Err(ApiError::Refused(text)),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! When a session is asked about: from what is known of how long its action takes. The rule for all sessions; the waiting itself is
+//! in `poll`.
+//!
+//! An action's first sessions, and every 64th after them, are scouts: they are asked often, and only they teach how long the action
+//! takes, so that what is learned does not depend on when the others happened to be asked. The others follow: they are asked when half of
+//! the sessions should be done, and seldom need a second poll. Asking all of them from the start would spend the budget of requests on
+//! "still running".
+
+use crate::config::Api;
+use crate::model::{ActionId, Environment};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How many of an action's first sessions are scouts, and which of the later ones.
+const FIRST_SCOUTS: u64 = 3;
+const LATER_SCOUTS: u64 = 64;
+/// The median is that of so many scouts, the latest ones.
+const SAMPLES: usize = 9;
+
+/// What is known of all actions.
+#[derive(Debug, Default)]
+pub(super) struct Schedule(Mutex<HashMap<(ActionId, Environment), Arc<Learned>>>);
+
+/// What is known of one action.
+#[derive(Debug)]
+struct Learned {
+    taught: Mutex<Taught>,
+    median: watch::Sender<Option<Duration>>,
+}
+
+#[derive(Debug, Default)]
+struct Taught {
+    sessions: u64,
+    samples: VecDeque<Duration>,
+}
+
+/// One session's place in the schedule.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    learned: Arc<Learned>,
+    median: watch::Receiver<Option<Duration>>,
+    scout: bool,
+    /// Whether it was given its time before anything was known of the action.
+    uninformed: bool,
+    first: Duration,
+    ceiling: Duration,
+    /// The last wait between two polls.
+    interval: Option<Duration>,
+}
+
+impl Schedule {
+    /// A place for a session that was just submitted.
+    pub(super) fn ticket(&self, action: ActionId, environment: Environment, settings: &Api) -> Ticket {
+        let mut actions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let learned = Arc::clone(
+            actions
+                .entry((action, environment))
+                .or_insert_with(|| Arc::new(Learned { taught: Mutex::default(), median: watch::Sender::new(None) })),
+        );
+        let number = {
+            let mut taught = learned.taught.lock().unwrap_or_else(PoisonError::into_inner);
+            taught.sessions += 1;
+            taught.sessions - 1
+        };
+        let scout = number < FIRST_SCOUTS || number.is_multiple_of(LATER_SCOUTS);
+        let (first, ceiling) = (settings.poll_first.duration(), settings.poll_max.duration());
+        let median = learned.median.subscribe();
+        let uninformed = median.borrow().is_none();
+        Ticket { median, learned, scout, uninformed, first, ceiling, interval: None }
+    }
+}
+
+impl Ticket {
+    /// How long after the submit the session is first asked about.
+    pub(super) fn first(&self) -> Duration {
+        match (*self.median.borrow(), self.scout) {
+            (Some(median), true) => median.mul_f64(0.8),
+            (Some(median), false) => median,
+            (None, true) => self.first,
+            (None, false) => self.ceiling,
+        }
+    }
+
+    /// How long to wait after a poll that said the session is still running, `elapsed` after its submit.
+    pub(super) fn next(&mut self, elapsed: Duration) -> Duration {
+        let median = *self.median.borrow();
+        let grown = self.interval.map(|last| last * 3 / 2);
+        let interval = match median {
+            // Around the median a scout looks closely.
+            Some(median) if self.scout && elapsed < median.mul_f64(1.25) => (median / 10).clamp(self.first / 4, self.ceiling),
+            Some(median) => grown.unwrap_or(median / 4).clamp(self.first, self.ceiling.max(self.first)),
+            None if self.scout => grown.unwrap_or(self.first * 3 / 2).min(self.ceiling.max(self.first)),
+            // Without a ceiling: what is not known to be soon is left to the scouts.
+            None => grown.unwrap_or(self.ceiling),
+        };
+        self.interval = Some(interval);
+        interval
+    }
+
+    /// Ends when more is known about the action than when this session was given its time; at most once.
+    pub(super) async fn learned(&mut self) {
+        if self.scout || !self.uninformed || self.median.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.uninformed = false;
+    }
+
+    /// The session had ended by `elapsed` after its submit.
+    pub(super) fn ended(&self, elapsed: Duration) {
+        if !self.scout {
+            return;
+        }
+        // What had ended when it was first looked at may have done so at any time before.
+        let took = if self.interval.is_none() && !self.uninformed { elapsed.mul_f64(0.7) } else { elapsed };
+        let mut taught = self.learned.taught.lock().unwrap_or_else(PoisonError::into_inner);
+        taught.samples.push_back(took);
+        if taught.samples.len() > SAMPLES {
+            taught.samples.pop_front();
+        }
+        let mut sorted: Vec<_> = taught.samples.iter().copied().collect();
+        sorted.sort_unstable();
+        let median = sorted.get(sorted.len() / 2).copied();
+        self.learned.median.send_if_modified(|known| std::mem::replace(known, median) != median);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ACTION: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+
+    fn settings() -> Api {
+        toml::from_str("poll_first_ms = 500\npoll_max_ms = 5000").unwrap()
+    }
+
+    fn ticket(schedule: &Schedule) -> Ticket {
+        schedule.ticket(ACTION.parse().unwrap(), Environment::Test, &settings())
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// How many polls a session of this duration takes, and when it is seen to have ended.
+    fn play(ticket: &mut Ticket, takes: Duration) -> (usize, Duration) {
+        let (mut at, mut polls) = (ticket.first(), 1);
+        while at < takes {
+            at += ticket.next(at);
+            polls += 1;
+        }
+        ticket.ended(at);
+        (polls, at)
+    }
+
+    #[test]
+    fn the_first_sessions_are_asked_at_growing_intervals_up_to_a_ceiling() {
+        let schedule = Schedule::default();
+        let mut scout = ticket(&schedule);
+        let waits: Vec<_> = (0..8).map(|_| scout.next(Duration::ZERO).as_millis()).collect();
+        assert_eq!((scout.first(), waits), (ms(500), vec![750, 1125, 1687, 2531, 3796, 5000, 5000, 5000]));
+    }
+
+    #[test]
+    fn followers_start_from_the_median_and_seldom_ask_twice() {
+        let schedule = Schedule::default();
+        let scouts: Vec<_> = (0..3).map(|_| play(&mut ticket(&schedule), ms(4_000))).collect();
+        assert!(scouts.iter().all(|(_, seen)| *seen < ms(6_000)), "{scouts:?}");
+        let sessions: Vec<_> = (0..1_000).map(|_| play(&mut ticket(&schedule), ms(4_000))).collect();
+        let polls: usize = sessions.iter().map(|(polls, _)| polls).sum();
+        assert!(polls < 1_060, "{polls} polls for 1000 sessions");
+        let late: Vec<_> = sessions.iter().skip(400).map(|(_, seen)| seen.as_millis()).collect();
+        assert!(late.iter().all(|seen| (4_000..4_600).contains(seen)), "what is learned comes close to what is so: {late:?}");
+    }
+
+    #[test]
+    fn an_action_that_becomes_quicker_or_slower_is_noticed() {
+        let schedule = Schedule::default();
+        for takes in [4_000, 1_000, 9_000] {
+            (0..64 * 40).for_each(|_| _ = play(&mut ticket(&schedule), ms(takes)));
+            let median = ticket(&schedule).median.borrow().unwrap();
+            assert!(median >= ms(takes).mul_f64(0.8) && median <= ms(takes).mul_f64(1.3), "{takes}: {median:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_followed_before_anything_was_known_is_told() {
+        let schedule = Schedule::default();
+        let scout = ticket(&schedule);
+        let (_, _) = (ticket(&schedule), ticket(&schedule));
+        let mut follower = ticket(&schedule);
+        assert_eq!(follower.first(), ms(5_000));
+        let early = tokio::time::timeout(ms(10), follower.learned()).await;
+        assert!(early.is_err());
+        scout.ended(ms(700));
+        follower.learned().await;
+        assert_eq!(follower.first(), ms(700));
+        assert!(tokio::time::timeout(ms(10), follower.learned()).await.is_err(), "once is enough");
+    }
+}

@@ -1,0 +1,245 @@
+//! What a run needs from outside, looked at piece by piece: hosts, clocks, token, actions, endpoint. Each finding says what to do
+//! next. It runs nothing, and knows nothing of how findings are shown.
+
+use crate::config::Webhook;
+use crate::debug_api::{ApiError, DebugApi, Visible};
+use crate::http::{Found, Http, Stage, Trust};
+use crate::model::{ActionId, Environment};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// How far a clock may be off before it is worth a word, and before signatures stop being accepted (Standard Webhooks: five minutes),
+/// in seconds.
+const SKEW: i64 = 30;
+const SKEW_FAILS: i64 = 300;
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Went {
+    /// As it should be.
+    Ok,
+    /// A run would go on, but perhaps not as one thinks.
+    Warning,
+    /// A run would not go well.
+    Failure,
+}
+
+/// One finding. Its JSON is what `doctor --format json` prints; the version of that format is 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The version of this format; 1.
+    pub schema: u32,
+    /// What was looked at.
+    pub check: String,
+    /// How it went.
+    pub result: Went,
+    /// What was found.
+    pub found: String,
+    /// What to do next; none where it is as it should be.
+    pub next: Option<String>,
+}
+
+impl Check {
+    /// All is well.
+    pub fn ok(check: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { schema: 1, check: check.into(), result: Went::Ok, found: found.into(), next: None }
+    }
+
+    /// Worth a look.
+    pub fn warning(check: impl Into<String>, found: impl Into<String>, next: &str) -> Self {
+        Self { result: Went::Warning, next: Some(next.to_owned()), ..Self::ok(check, found) }
+    }
+
+    /// Something is wrong.
+    pub fn failure(check: impl Into<String>, found: impl Into<String>, next: &str) -> Self {
+        Self { result: Went::Failure, ..Self::warning(check, found, next) }
+    }
+}
+
+/// Where actions should be found: in these environments, or, where none is named, in any.
+pub type Wanted = BTreeMap<ActionId, BTreeSet<Environment>>;
+
+/// Looks at the platform: its hosts, the clocks, the token, and the actions that are wanted.
+pub async fn platform(api: &DebugApi, wanted: &Wanted) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let before = api.addresses();
+    for (name, address) in &before {
+        checks.extend(host(api, name, address).await);
+    }
+    if checks.iter().any(|check| check.result == Went::Failure) {
+        return checks;
+    }
+    let granted = api.sign_in().await;
+    for (name, address) in api.addresses().iter().filter(|address| !before.contains(address)) {
+        checks.extend(host(api, name, address).await);
+    }
+    match granted {
+        Ok(scopes) if scopes.is_empty() => checks.push(Check::ok("token", "granted")),
+        Ok(scopes) => checks.push(Check::ok("token", format!("granted, with the scopes {scopes}"))),
+        Err(error) => {
+            checks.push(refused("token", &error));
+            return checks;
+        }
+    }
+    for (action, environments) in wanted {
+        checks.extend(visible(api, *action, environments).await);
+    }
+    checks
+}
+
+/// Looks at the endpoint of webhooks. Nothing is delivered to it.
+pub async fn webhook(settings: &Webhook, trust: &Trust) -> Vec<Check> {
+    if settings.url.is_empty() {
+        return vec![Check::ok("webhook", "not set: outcomes are not delivered anywhere")];
+    }
+    let Some(url) = reqwest::Url::parse(&settings.url).ok().filter(|url| url.host_str().is_some()) else {
+        return vec![Check::failure(
+            "webhook",
+            "webhook.url is not a URL",
+            "set WEBHOOK_URL to one such as https://dashboard.example.com/hook",
+        )];
+    };
+    let mut checks = match Http::new(settings.timeout.duration(), 1 << 16, &trust.anonymous()) {
+        Ok(http) => stages("webhook", http.probe(&url, settings.timeout.duration()).await, "check webhook.url, and that the endpoint runs"),
+        Err(e) => vec![Check::failure("webhook", e.to_string(), "check [tls] in tracejury.toml")],
+    };
+    if settings.secret.expose().is_empty() {
+        let next = "set WEBHOOK_SECRET, so that the receiver can tell our deliveries from others";
+        checks.push(Check::warning("webhook signature", "webhook.secret is not set: deliveries are not signed", next));
+    }
+    if url.scheme() == "http" && !crate::http::is_loopback(&url) {
+        let next = "use https: error texts and ids would be readable on the way";
+        checks.push(Check::warning("webhook address", "is plain http", next));
+    }
+    checks
+}
+
+/// Looks at where the audit log is to be written. Nothing is written.
+#[must_use]
+pub fn audit(path: &Path) -> Check {
+    if path.as_os_str().is_empty() {
+        return Check::ok("audit log", "not set: none is written");
+    }
+    let shown = path.display();
+    let opened = match std::fs::OpenOptions::new().append(true).open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            std::fs::metadata(folder).map(|folder| (folder.is_dir() && !folder.permissions().readonly(), "will be made"))
+        }
+        opened => opened.map(|_| (true, "can be written")),
+    };
+    let next = "check AUDIT_LOG_PATH and the folder's permissions";
+    match opened {
+        Ok((true, how)) => Check::ok("audit log", format!("{shown}: {how}")),
+        Ok((false, _)) => Check::failure("audit log", format!("{shown}: the folder cannot be written"), next),
+        Err(e) => Check::failure("audit log", format!("{shown}: {e}"), next),
+    }
+}
+
+async fn host(api: &DebugApi, name: &str, address: &str) -> Vec<Check> {
+    match reqwest::Url::parse(address) {
+        Ok(url) => stages(name, api.reach(&url).await, &format!("check {name}, and that the platform can be reached from here")),
+        Err(_) => vec![Check::failure(name, format!("{address} is not a URL"), "README, section Settings, has every name and default")],
+    }
+}
+
+fn stages(name: &str, found: Found, otherwise: &str) -> Vec<Check> {
+    let mut checks: Vec<Check> = found.proxy.iter().map(|proxy| Check::ok(format!("{name} proxy"), format!("by way of {proxy}"))).collect();
+    let proxied = found.proxy.is_some();
+    let next = |stage| match stage {
+        Stage::Dns if proxied => "check the proxy's name in HTTPS_PROXY",
+        Stage::Tcp if proxied => "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY",
+        Stage::Tls => "where an authority of your own has signed it, name its file in tls.ca_file; check the clock of this machine",
+        Stage::Tcp => "check the port, and that no firewall is in between; a proxy is set by HTTPS_PROXY",
+        Stage::Dns | Stage::Http => otherwise,
+    };
+    checks.extend(found.stages.into_iter().map(|(stage, went)| {
+        let check = format!("{name} {}", stage.as_str());
+        match went {
+            Ok(found) => Check::ok(check, found),
+            Err(found) => Check::failure(check, found, next(stage)),
+        }
+    }));
+    checks.extend(found.ahead.map(|ahead| clock(name, ahead)));
+    checks
+}
+
+fn clock(name: &str, ahead: i64) -> Check {
+    let check = format!("{name} clock");
+    let (seconds, how) = (ahead.abs(), if ahead < 0 { "behind" } else { "ahead of" });
+    let found = format!("{seconds} s {how} ours");
+    let next = "set this machine's clock by NTP; receivers refuse signatures that are off by five minutes";
+    match seconds {
+        0..SKEW => Check::ok(check, found),
+        SKEW..SKEW_FAILS => Check::warning(check, found, next),
+        _ => Check::failure(check, found, next),
+    }
+}
+
+async fn visible(api: &DebugApi, action: ActionId, wanted: &BTreeSet<Environment>) -> Vec<Check> {
+    let apart = api.tells_environments_apart();
+    let everywhere = if apart { Environment::ALL.as_slice() } else { &[Environment::Test] };
+    let (mut checks, mut found) = (Vec::new(), false);
+    for environment in everywhere {
+        let check = if apart { format!("action {action} in {environment}") } else { format!("action {action}") };
+        let needed = wanted.contains(environment) || (!apart && !wanted.is_empty());
+        checks.push(match api.visible(action, *environment).await {
+            Ok(Visible::Yes) => {
+                found = true;
+                Check::ok(check, "is there")
+            }
+            Ok(Visible::Unknown) => {
+                found = true;
+                Check::ok(check, "cannot be seen without running it")
+            }
+            Ok(Visible::No(said)) if needed => {
+                Check::failure(check, said, "check dataActionId and environmentId, and that the action is published")
+            }
+            Ok(Visible::No(_)) => Check::ok(check, "is not there, and no vector wants it there"),
+            Err(error) => refused(&check, &error),
+        });
+    }
+    if !found && wanted.is_empty() && checks.iter().all(|check| check.result == Went::Ok) {
+        checks.push(Check::failure(format!("action {action}"), "is in no environment", "check the action's id"));
+    }
+    checks
+}
+
+fn refused(check: &str, error: &ApiError) -> Check {
+    let next = match error {
+        ApiError::Credentials(_) => "check the client's id, secret and scopes where it is registered",
+        ApiError::Refused(_) => "check api.profile, and that the address is that of the API",
+        _ => "wait, and try again; the platform is in trouble or does not let us through",
+    };
+    Check::failure(check, error.to_string(), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_judged_by_how_far_it_is_off() {
+        let result = |ahead| clock("x", ahead).result;
+        assert_eq!(
+            (result(0), result(-29), result(30), result(-299), result(300)),
+            (Went::Ok, Went::Ok, Went::Warning, Went::Warning, Went::Failure)
+        );
+        assert_eq!(clock("x", -40).found, "40 s behind ours");
+    }
+
+    #[test]
+    fn an_audit_log_can_be_made_written_or_neither() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        assert!(audit(&path).found.ends_with("will be made"));
+        assert!(!path.exists(), "looking makes nothing");
+        std::fs::write(&path, "").unwrap();
+        assert!(audit(&path).found.ends_with("can be written"));
+        assert_eq!(audit(&dir.path().join("no/audit.jsonl")).result, Went::Failure);
+        assert_eq!(audit(dir.path()).result, Went::Failure);
+        assert_eq!(audit(Path::new("")).result, Went::Ok);
+    }
+}

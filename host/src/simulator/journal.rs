@@ -1,0 +1,56 @@
+//! What was asked of the simulated platform: every request in order, and how often what was executed.
+
+use super::Asked;
+use serde_json::{Map, Value, json};
+use std::collections::{HashMap, HashSet};
+
+/// The journal; it grows with every request.
+#[derive(Default)]
+pub(super) struct Journal {
+    requests: Vec<Value>,
+    executed: HashMap<String, usize>,
+    inputs: HashSet<(String, String)>,
+    duplicates: usize,
+    throttled: usize,
+}
+
+impl Journal {
+    /// A request and the status of its answer; 0 where the connection was cut.
+    pub(super) fn asked(&mut self, asked: &Asked, status: u16) {
+        // How a client signed in is worth knowing; its secret and tokens are not written down, not even here.
+        let scheme = asked.header("authorization").and_then(|h| h.split(' ').next());
+        let body = match serde_json::from_slice(&asked.body) {
+            Ok(body) => body,
+            Err(_) => without_secrets(&String::from_utf8_lossy(&asked.body)),
+        };
+        self.throttled += usize::from(status == 429);
+        self.requests.push(json!({
+            "method": asked.method.as_str(), "path": asked.path, "query": asked.query, "authorization": scheme,
+            "contentType": asked.header("content-type"), "workspace": asked.header("x-nice-workspace-id"), "body": body, "status": status,
+        }));
+    }
+
+    /// An execution has started.
+    pub(super) fn executed(&mut self, action: &str, input: &Map<String, Value>) {
+        *self.executed.entry(action.to_owned()).or_default() += 1;
+        let input = serde_json_canonicalizer::to_string(input).unwrap_or_default();
+        self.duplicates += usize::from(!self.inputs.insert((action.to_owned(), input)));
+    }
+
+    /// All of it: `requests` in order; `executed`, how often each action was; `duplicates`, how many executions had action and
+    /// input of an earlier one; `throttled`, how many requests were answered with 429.
+    pub(super) fn whole(&self) -> Value {
+        json!({"requests": self.requests, "executed": self.executed, "duplicates": self.duplicates, "throttled": self.throttled})
+    }
+
+    /// The counts without the requests.
+    pub(super) fn counts(&self) -> Value {
+        json!({"requests": self.requests.len(), "executed": self.executed, "duplicates": self.duplicates, "throttled": self.throttled})
+    }
+}
+
+/// A form body without its client secret.
+fn without_secrets(form: &str) -> Value {
+    let pairs = form.split('&').map(|pair| if pair.starts_with("client_secret=") { "client_secret=***" } else { pair });
+    Value::from(pairs.collect::<Vec<_>>().join("&"))
+}
