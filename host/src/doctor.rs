@@ -13,6 +13,8 @@ use std::path::Path;
 /// in seconds.
 const SKEW: i64 = 30;
 const SKEW_FAILS: i64 = 300;
+/// How the name of a check of a clock ends.
+const CLOCK: &str = " clock";
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,32 +63,33 @@ impl Check {
 /// Where actions should be found: in these environments, or, where none is named, in any.
 pub type Wanted = BTreeMap<ActionId, BTreeSet<Environment>>;
 
-/// Looks at the platform: its hosts, the clocks, the token, and the actions that are wanted.
-pub async fn platform(api: &DebugApi, wanted: &Wanted) -> Vec<Check> {
-    let mut checks = Vec::new();
+/// Looks at the platform: its hosts, the clocks, the token, and the actions that are wanted. Findings are told as they come, which with
+/// many actions takes its time.
+pub async fn platform(api: &DebugApi, wanted: &Wanted, tell: &mut (impl FnMut(Check) + Send)) {
     let before = api.addresses();
+    let mut reached = true;
     for (name, address) in &before {
-        checks.extend(host(api, name, address).await);
+        for check in host(api, name, address).await {
+            // A clock that is wrong keeps nobody from being reached.
+            reached &= check.result != Went::Failure || check.check.ends_with(CLOCK);
+            tell(check);
+        }
     }
-    if checks.iter().any(|check| check.result == Went::Failure) {
-        return checks;
+    if !reached {
+        return;
     }
     let granted = api.sign_in().await;
     for (name, address) in api.addresses().iter().filter(|address| !before.contains(address)) {
-        checks.extend(host(api, name, address).await);
+        host(api, name, address).await.into_iter().for_each(&mut *tell);
     }
     match granted {
-        Ok(scopes) if scopes.is_empty() => checks.push(Check::ok("token", "granted")),
-        Ok(scopes) => checks.push(Check::ok("token", format!("granted, with the scopes {scopes}"))),
-        Err(error) => {
-            checks.push(refused("token", &error));
-            return checks;
-        }
+        Ok(scopes) if scopes.is_empty() => tell(Check::ok("token", "granted")),
+        Ok(scopes) => tell(Check::ok("token", format!("granted, with the scopes {scopes}"))),
+        Err(error) => return tell(refused("token", &error)),
     }
     for (action, environments) in wanted {
-        checks.extend(visible(api, *action, environments).await);
+        visible(api, *action, environments).await.into_iter().for_each(&mut *tell);
     }
-    checks
 }
 
 /// Looks at the endpoint of webhooks. Nothing is delivered to it.
@@ -167,7 +170,7 @@ fn stages(name: &str, found: Found, otherwise: &str) -> Vec<Check> {
 }
 
 fn clock(name: &str, ahead: i64) -> Check {
-    let check = format!("{name} clock");
+    let check = format!("{name}{CLOCK}");
     let (seconds, how) = (ahead.abs(), if ahead < 0 { "behind" } else { "ahead of" });
     let found = format!("{seconds} s {how} ours");
     let next = "set this machine's clock by NTP; receivers refuse signatures that are off by five minutes";

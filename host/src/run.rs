@@ -93,7 +93,7 @@ impl Run {
         let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect) };
         let session = match self.api.submit(&flight.vector, &mut stop).await {
             Ok(session) => session,
-            Err(error) => return without_session(outcome, asked, error),
+            Err(error) => return not_compared(outcome, asked, error),
         };
         let _ = flight.session.set(session.id.clone());
         outcome.session_id = Some(session.id.clone());
@@ -105,6 +105,7 @@ impl Run {
         outcome.execution_duration_ms = u64::try_from(since.elapsed().as_millis()).ok();
         match ended {
             Ok(trace) => judge(&self.jury, trace, asked, outcome).await,
+            Err(error @ ApiError::Unreadable(_)) => not_compared(outcome, asked, error),
             Err(error) => {
                 if let ApiError::Deadline { last, .. } = &error {
                     outcome.status.clone_from(last);
@@ -170,8 +171,8 @@ fn broken(flight: &Flight) -> Outcome {
     finish(outcome, Asked { input: Some(&flight.vector.input), expect: None })
 }
 
-/// Where no session came of it there is nothing to compare, unless this very problem was expected.
-fn without_session(mut outcome: Outcome, asked: Asked<'_>, error: ApiError) -> Outcome {
+/// Where no session came of it, or nobody can tell how it ended, there is nothing to compare, unless this very problem was expected.
+fn not_compared(mut outcome: Outcome, asked: Asked<'_>, error: ApiError) -> Outcome {
     outcome.problem = Some(error.into());
     let awaited = asked.expect.is_some_and(|e: &Expect| e.problem.is_some());
     finish(outcome, Asked { expect: asked.expect.filter(|_| awaited), ..asked })

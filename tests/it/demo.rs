@@ -41,5 +41,5 @@ fn the_simulator_takes_loopback_addresses_and_sound_scripts_only() {
     assert!(done.code == 3 && done.stderr.contains("loopback addresses only"), "{done:?}");
     bench.file("s.json", "{\"version\": 1,\n \"scenarios\": [{}]}");
     let done = bench.tracejury(&["simulate", "--scenario", "s.json"]);
-    assert!(done.code == 2 && done.stderr.starts_with("error: s.json: 2:"), "{done:?}");
+    assert!(done.code == 2 && done.stderr.starts_with("error: s.json:2:"), "{done:?}");
 }

@@ -16,7 +16,7 @@ pub fn root() -> PathBuf {
 /// A folder of a test's own, and the commands run in it.
 pub struct Bench {
     pub dir: tempfile::TempDir,
-    env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
 }
 
 /// What a command left behind.
@@ -168,10 +168,15 @@ impl Simulator {
     }
 
     pub fn script(script: &Value) -> Self {
+        Self::file("script.json", &script.to_string())
+    }
+
+    /// A simulator with a script as it stands in a file.
+    pub fn file(name: &str, script: &str) -> Self {
         let bench = Bench::new();
-        bench.file("script.json", script.to_string());
+        bench.file(name, script);
         let mut child = bench
-            .command(&["simulate", "--scenario", "script.json", "--deliveries", "deliveries.jsonl"])
+            .command(&["simulate", "--scenario", name, "--deliveries", "deliveries.jsonl"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -226,6 +231,17 @@ pub fn get(url: &str) -> String {
 
 /// A request without a client library, which would not send what it holds for wrong: the status and the body.
 pub fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let answer = answer(method, url, headers, body);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// The same: the head of the answer, its names in small letters.
+pub fn head(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> String {
+    answer(method, url, headers, body).split_once("\r\n\r\n").unwrap().0.to_owned()
+}
+
+fn answer(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> String {
     let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(host).unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -234,6 +250,33 @@ pub fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u1
         .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    answer
+}
+
+/// Listens at an address and passes all connections on to a simulator, until the test ends.
+pub fn forward(from: std::net::SocketAddr, url: &str) {
+    let listener = std::net::TcpListener::bind(from).unwrap();
+    let to = url.trim_start_matches("http://").to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (there, here) = (std::net::TcpStream::connect(&to).unwrap(), stream.unwrap());
+            let (mut there_again, mut here_again) = (there.try_clone().unwrap(), here.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut &here, &mut there_again));
+            std::thread::spawn(move || std::io::copy(&mut &there, &mut here_again));
+        }
+    });
+}
+
+/// The most memory a process has had resident so far, in bytes.
+#[cfg(target_os = "linux")]
+pub fn peak_memory(process: u32) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? << 10)
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn peak_memory(_process: u32) -> Option<usize> {
+    None
 }

@@ -4,26 +4,34 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod driver;
+mod paused;
 mod receiver;
 
 mod tidy;
 
 mod audit;
+mod budget;
 mod classify;
 mod demo;
+mod doctor;
+mod faults;
 mod guests;
 mod hostile;
 mod hostile_files;
 mod merge;
 mod packing;
 mod packs;
+mod platforms;
 mod plugins;
 mod poll;
+mod reading;
 mod readme;
+mod schemas;
 mod scripts;
 mod simulator;
 mod submit;
 mod ten_minutes;
+mod tls;
 mod token;
 mod vectors;
 mod webhook;

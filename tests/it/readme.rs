@@ -15,7 +15,7 @@ fn commands() -> Vec<String> {
 }
 
 /// Where each command is run; one that is not here is run nowhere.
-const RUN: [(&str, &str); 18] = [
+const RUN: [(&str, &str); 19] = [
     ("cargo run --release -- demo", ".ci/run"),
     ("cargo test --workspace", ".ci/run"),
     ("plugins/regex/build.sh", ".ci/run"),
@@ -33,6 +33,7 @@ const RUN: [(&str, &str); 18] = [
     ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none packs -- -max_total_time=60 -max_len=4096", ".ci/run"),
     ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none verdicts -- -max_total_time=60", ".ci/run"),
     ("tracejury run vectors.json", "the quick start below"),
+    ("tracejury doctor vectors.json", "the quick start below"),
     ("tracejury classify traces.ndjson --format json", "the recorded trace below"),
 ];
 
@@ -61,6 +62,32 @@ fn the_quick_start_works_with_the_example_vectors() {
     let done = bench.tracejury(&["run", "vectors.json"]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.stdout.contains(" ✓  original"), "{}", done.stdout);
+    let doctor = bench.tracejury(&["doctor", "vectors.json"]);
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+    // The lines of the example are those of the program, but for addresses.
+    let shown = readme().split("```text\n").find(|text| text.starts_with("ok       settings")).unwrap().to_owned();
+    for line in shown.lines().take(4) {
+        let what = line.split_inclusive(": ").next().unwrap();
+        assert!(doctor.stdout.contains(what), "{what}: {}", doctor.stdout);
+    }
+}
+
+#[test]
+fn the_profile_and_the_script_of_the_readme_belong_together() {
+    let text = readme();
+    let block = |language: &str, with: &str| {
+        let fence = format!("```{language}\n");
+        let mut blocks = text.split(&fence).skip(1).map(|b| b.split("```").next().unwrap());
+        blocks.find(|block| block.contains(with)).unwrap().to_owned()
+    };
+    let bench = Bench::new();
+    let script = block("yaml", "seed: 7").replace("client: {", "client: {authentication: body, ");
+    let simulator = Simulator::file("script.yaml", &script);
+    let bench = Bench { env: Bench::against(&simulator).env, ..bench };
+    bench.file("tracejury.toml", block("toml", "[profiles.ours]"));
+    let done = bench.run(&crate::driver::vector());
+    assert_eq!((done.code, &done.outcome()["reason"]), (1, &json!("dns")), "{done:?}");
+    assert_eq!(simulator.requests("/debug").len(), 2, "the first submit is throttled");
 }
 
 /// What a plugin says of a refund over the limit.

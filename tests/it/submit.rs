@@ -126,3 +126,20 @@ fn a_proxy_is_not_asked_for_loopback() {
     bench.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1").env("WEBHOOK_URL", &simulator.webhook);
     assert_eq!((bench.run(&vector()).code, simulator.deliveries().len()), (0, 1));
 }
+
+#[test]
+fn a_connection_that_is_never_made_is_tried_again() {
+    // Tokens come from one address; at the other nobody listens yet, until three of the tries are gone.
+    let simulator = Simulator::of(&scenario(&completed(), &json!({})));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut bench = Bench::against(&simulator);
+    bench.env("TRACEJURY_LOGIN_URL", &simulator.url).env("CXONE_BASE_URL", &format!("http://{free}"));
+    bench.settings("attempts = 20\n");
+    bench.file("vectors.json", vector().to_string());
+    let mut child = bench.command(&["run", "vectors.json", "-vv"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap())).map(Result::unwrap);
+    assert!(lines.by_ref().filter(|line| line.contains("submit: trying again")).nth(1).is_some());
+    crate::driver::forward(free, &simulator.url);
+    lines.for_each(drop);
+    assert_eq!((child.wait().unwrap().code(), simulator.executed()), (Some(0), 1));
+}

@@ -1,6 +1,7 @@
 //! The token: one request however many ask, Basic and a form, renewed when it is rejected, fatal when the client is.
 
 use crate::driver::{Bench, Simulator, completed, scenario, vector};
+use crate::paused;
 use serde_json::{Value, json};
 
 fn script(client: &Value, faults: &Value) -> Simulator {
@@ -98,4 +99,53 @@ fn a_token_endpoint_in_trouble_is_asked_again() {
     let simulator = script(&client(), &json!([{"status": 503}, {"status": 429, "retryAfter": "0"}, {"cut": true}]));
     let done = Bench::against(&simulator).run(&vector());
     assert_eq!((done.code, simulator.requests("/oauth/token").len()), (0, 4), "{done:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_in_the_background_and_nobody_waits_for_it() {
+    // It lives ten minutes, and after nine of them another is fetched, which takes twenty seconds.
+    let slow = json!({"client": {"tokenLifetimeSecs": 600}, "token": [{}, {"delayMs": 20_000}]});
+    let came =
+        paused::run(&paused::script(1_000, &slow), "requests_per_minute = 60\ntoken_timeout_ms = 30000\n", paused::vectors(320)).await;
+    assert_eq!(came.problems(), (vec![], 320));
+    let all = came.requests("");
+    assert!(all.iter().all(|r| r["status"] != 401), "no request met its end");
+    let tokens: Vec<_> = came.requests("/oauth/token").iter().map(|r| r["atMs"].as_u64().unwrap()).collect();
+    assert_eq!(tokens.len(), 2, "{tokens:?}");
+    assert!((540_000..580_000).contains(&tokens[1]), "{tokens:?}");
+    let meanwhile = all.iter().filter(|r| (tokens[1] - 19_000..tokens[1]).contains(&r["atMs"].as_u64().unwrap())).count();
+    assert!(meanwhile >= 17, "{meanwhile} requests went out while it was fetched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_fails_is_tried_again_while_the_old_token_serves() {
+    let trouble = json!({"client": {"tokenLifetimeSecs": 600}, "token": [{}, {"status": 503}, {"cut": true}, {"status": 500}]});
+    let came = paused::run(&paused::script(1_000, &trouble), "requests_per_minute = 60\n", paused::vectors(320)).await;
+    assert_eq!((came.problems(), came.duplicates()), ((vec![], 320), 0));
+    assert!(came.requests("").iter().all(|r| r["status"] != 401));
+}
+
+#[test]
+fn a_client_may_prove_itself_in_the_body() {
+    let simulator = script(&json!({"authentication": "body"}), &json!([]));
+    let mut bench = Bench::against(&simulator);
+    bench.settings("profile = 'ours'\n[profiles.ours]\nextends = 'cxone'\n[profiles.ours.token]\nauthentication = 'body'\n");
+    let done = bench.run(&vector());
+    assert_eq!(done.code, 0, "{done:?}");
+    let request = &simulator.requests("/oauth/token")[0];
+    assert_eq!(request["authorization"], Value::Null);
+    let body = request["body"].as_str().unwrap();
+    assert!(body.contains("client_id=demo-client") && body.contains("client_secret=***"), "{body}");
+    assert_eq!(Bench::against(&simulator).run(&vector()).code, 3, "by Basic it is unknown there");
+}
+
+#[test]
+fn a_client_without_the_grant_or_the_scopes_is_told_what_to_do() {
+    let told = |error: &str| {
+        let body = json!({"error": error}).to_string();
+        let simulator = script(&client(), &json!([{"status": 400, "body": body}]));
+        Bench::against(&simulator).run(&vector()).outcome()["problem"].as_str().unwrap().to_owned()
+    };
+    assert!(told("unauthorized_client").ends_with("allow it where the client is registered"));
+    assert!(told("invalid_scope").ends_with("check api.scopes, and what the client is granted"));
 }

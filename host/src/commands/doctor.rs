@@ -25,7 +25,7 @@ pub(super) async fn execute(args: DoctorArgs) -> Result<Exit, Failure> {
     doctor.tell(schemas(&settings.api.schemas));
     match trust(settings) {
         Ok(trust) => {
-            doctor.tell_all(platform(settings, &trust, &wanted).await);
+            platform(settings, &trust, &wanted, &mut doctor).await;
             doctor.tell_all(doctor::webhook(&settings.webhook, &trust).await);
         }
         Err(failure) => doctor.tell(Check::failure("tls", failure.error.to_string(), &failure.help)),
@@ -113,18 +113,20 @@ fn schemas(path: &Path) -> Check {
     }
 }
 
-async fn platform(settings: &Settings, trust: &Trust, wanted: &Wanted) -> Vec<Check> {
+async fn platform(settings: &Settings, trust: &Trust, wanted: &Wanted, doctor: &mut Doctor) {
     match DebugApi::new(settings, trust) {
         Ok(api) => {
-            let mut checks = vec![Check::ok("platform", format!("spoken to by the profile {}", settings.api.profile))];
-            checks.extend(doctor::platform(&api, wanted).await);
-            checks
+            doctor.tell(Check::ok("platform", format!("spoken to by the profile {}", settings.api.profile)));
+            doctor::platform(&api, wanted, &mut |check| doctor.tell(check)).await;
         }
         Err(error @ ApiError::Credentials(_)) => {
             let next = "set it in the environment or in [api] of tracejury.toml; `tracejury simulate` has values to try with";
-            vec![Check::failure("platform", error.to_string(), next)]
+            doctor.tell(Check::failure("platform", error.to_string(), next));
         }
-        Err(error) => vec![Check::failure("platform", error.to_string(), "README, section Platforms, has the format of a profile")],
+        Err(error) => {
+            let next = "README, section Platforms, has the format of a profile";
+            doctor.tell(Check::failure("platform", error.to_string(), next));
+        }
     }
 }
 

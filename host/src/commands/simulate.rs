@@ -12,8 +12,10 @@ pub(super) async fn execute(args: SimulateArgs) -> Result<Exit, Failure> {
     let script = match &args.scenario {
         Some(file) => {
             let (name, text) = read(file)?;
-            Script::parse(&text)
-                .map_err(|e| Failure::new(Exit::Usage, format!("{name}: {e}"), "README, section Simulator, has the format"))?
+            // An error that has a place begins with it.
+            let placed =
+                |e: String| if e.starts_with(|c: char| c.is_ascii_digit()) { format!("{name}:{e}") } else { format!("{name}: {e}") };
+            Script::parse(&text).map_err(|e| Failure::new(Exit::Usage, placed(e), "README, section Simulator, has the format"))?
         }
         None => Script::built_in().map_err(|e| Failure::new(Exit::CouldNotRun, e, "please report this"))?,
     };

@@ -25,7 +25,7 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
     let settings = &api.caller.settings;
     let body = serde_json::to_vec(&api.profile.submit.body.filled(&vector.input))
         .map_err(|e| ApiError::Refused(format!("the input cannot be written as JSON: {e}")))?;
-    let (mut attempt, mut renewed, mut refused_since) = (0, false, None);
+    let (mut attempt, mut put_off, mut renewed, mut refused_since) = (0, 0, false, None);
     loop {
         // Every wait can be stopped, but never a request that is on its way: it may have been processed.
         let got = tokio::select! {
@@ -46,7 +46,10 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
                 }
                 Meaning::NewToken => return Err(rejected(&reply)),
                 Meaning::Throttled => (described(reply.status, &reply.body), None),
-                Meaning::TryLater => (described(reply.status, &reply.body), Some(retry::wait(settings, reply.retry_after, attempt + 1))),
+                Meaning::TryLater => {
+                    put_off += 1;
+                    (described(reply.status, &reply.body), Some(retry::wait(settings, reply.retry_after, put_off)))
+                }
                 Meaning::Fail(error) => return Err(error),
             },
             Err(error @ CallError::Retryable(_)) => {

@@ -156,7 +156,10 @@ impl Tokens {
             caller.budget.turn(Call::Token).await;
             let asked = Instant::now();
             let (text, failed) = match caller.send(self.request(&url), caller.settings.token_timeout.duration()).await {
-                Ok(reply) if reply.is_success() => return self.read(reply, asked),
+                Ok(reply) if reply.is_success() => match self.read(reply, asked) {
+                    Err(ApiError::Unreachable(text)) => (text, Some(None)),
+                    read => return read,
+                },
                 Ok(reply) if reply.status == 429 => (described(reply.status, &reply.body), None),
                 Ok(reply) if reply.status >= 500 => (described(reply.status, &reply.body), Some(reply.retry_after)),
                 Ok(reply) => return Err(refusal(&reply)),

@@ -3,10 +3,11 @@
 use super::Asked;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
+use tokio::time::Instant;
 
 /// The journal; it grows with every request.
-#[derive(Default)]
 pub(super) struct Journal {
+    began: Instant,
     requests: Vec<Value>,
     executed: HashMap<String, usize>,
     inputs: HashSet<(String, String)>,
@@ -15,7 +16,12 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// A request and the status of its answer; 0 where the connection was cut.
+    pub(super) fn new() -> Self {
+        let (requests, executed, inputs) = (Vec::new(), HashMap::new(), HashSet::new());
+        Self { began: Instant::now(), requests, executed, inputs, duplicates: 0, throttled: 0 }
+    }
+
+    /// A request, when it was answered, and with what status; 0 where the connection was cut.
     pub(super) fn asked(&mut self, asked: &Asked, status: u16) {
         // How a client signed in is worth knowing; its secret and tokens are not written down, not even here.
         let scheme = asked.header("authorization").and_then(|h| h.split(' ').next());
@@ -25,7 +31,7 @@ impl Journal {
         };
         self.throttled += usize::from(status == 429);
         self.requests.push(json!({
-            "method": asked.method.as_str(), "path": asked.path, "query": asked.query, "authorization": scheme,
+            "atMs": u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), "method": asked.method.as_str(), "path": asked.path, "query": asked.query, "authorization": scheme,
             "contentType": asked.header("content-type"), "workspace": asked.header("x-nice-workspace-id"), "body": body, "status": status,
         }));
     }

@@ -74,7 +74,7 @@ impl Platform {
             token_requests: 0,
             submits: HashMap::new(),
             sessions: HashMap::new(),
-            journal: Journal::default(),
+            journal: Journal::new(),
         };
         Self { script, state: Mutex::new(state) }
     }
