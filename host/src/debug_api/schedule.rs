@@ -64,10 +64,12 @@ impl Schedule {
             taught.sessions += 1;
             taught.sessions - 1
         };
-        let scout = number < FIRST_SCOUTS || number.is_multiple_of(LATER_SCOUTS);
-        let (first, ceiling) = (settings.poll_first.duration(), settings.poll_max.duration());
         let median = learned.median.subscribe();
         let uninformed = median.borrow().is_none();
+        let scout = number < FIRST_SCOUTS || (number.is_multiple_of(LATER_SCOUTS) && !uninformed);
+        // The first scouts ask at times of their own, so that together they look closely.
+        let pace = if uninformed && scout { 1.0 + 0.2 * f64::from(u8::try_from(number).unwrap_or_default()) } else { 1.0 };
+        let (first, ceiling) = (settings.poll_first.duration().mul_f64(pace), settings.poll_max.duration());
         Ticket { median, learned, scout, uninformed, first, ceiling, interval: None }
     }
 }

@@ -58,7 +58,7 @@ fn submit(platform: &Platform, asked: &Asked, action: &str) -> Result<Handled, R
     let timeline = platform.execute(&mut state, scenario, &input);
     let id = uuid::Uuid::new_v4().to_string();
     let started = state.now();
-    state.sessions.insert(id.clone(), Session { action: action.to_owned(), environment, started, polls: 0, timeline });
+    state.sessions.insert(id.clone(), Session { action: action.to_owned(), environment, started, polls: 0, timeline, told: false });
     Ok(Handled { fault, takes: Duration::ZERO, response: json(202, &object!({"sessionId": id})) })
 }
 
@@ -78,7 +78,12 @@ fn poll(platform: &Platform, asked: &Asked, action: &str, id: &str) -> Result<Ha
     };
     let scripted = scenario.poll.get(session.polls).cloned();
     session.polls += 1;
-    let seen = session.timeline.seen(now.saturating_duration_since(session.started));
+    let age = now.saturating_duration_since(session.started);
+    let (seen, ended) = (session.timeline.seen(age), session.timeline.ended(age));
+    let first = ended && !std::mem::replace(&mut session.told, ended);
+    if first {
+        state.journal.told();
+    }
     let fault = scripted.or_else(|| platform.by_chance(&mut state, Call::Poll));
     Ok(Handled { fault, takes: Duration::ZERO, response: json(200, &seen) })
 }

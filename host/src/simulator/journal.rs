@@ -13,12 +13,14 @@ pub(super) struct Journal {
     inputs: HashSet<(String, String)>,
     duplicates: usize,
     throttled: usize,
+    in_flight: usize,
+    in_flight_most: usize,
 }
 
 impl Journal {
     pub(super) fn new() -> Self {
         let (requests, executed, inputs) = (Vec::new(), HashMap::new(), HashSet::new());
-        Self { began: Instant::now(), requests, executed, inputs, duplicates: 0, throttled: 0 }
+        Self { began: Instant::now(), requests, executed, inputs, duplicates: 0, throttled: 0, in_flight: 0, in_flight_most: 0 }
     }
 
     /// A request, when it was answered, and with what status; 0 where the connection was cut.
@@ -41,6 +43,13 @@ impl Journal {
         *self.executed.entry(action.to_owned()).or_default() += 1;
         let input = serde_json_canonicalizer::to_string(input).unwrap_or_default();
         self.duplicates += usize::from(!self.inputs.insert((action.to_owned(), input)));
+        self.in_flight += 1;
+        self.in_flight_most = self.in_flight_most.max(self.in_flight);
+    }
+
+    /// The client was told how an execution ended.
+    pub(super) fn told(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// All of it: `requests` in order; `executed`, how often each action was; `duplicates`, how many executions had action and
@@ -49,9 +58,12 @@ impl Journal {
         json!({"requests": self.requests, "executed": self.executed, "duplicates": self.duplicates, "throttled": self.throttled})
     }
 
-    /// The counts without the requests.
+    /// The counts without the requests, and how many executions were in flight at most: started, and their end not told.
     pub(super) fn counts(&self) -> Value {
-        json!({"requests": self.requests.len(), "executed": self.executed, "duplicates": self.duplicates, "throttled": self.throttled})
+        json!({
+            "requests": self.requests.len(), "executed": self.executed, "duplicates": self.duplicates, "throttled": self.throttled,
+            "inFlightMost": self.in_flight_most,
+        })
     }
 }
 

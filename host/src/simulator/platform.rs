@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub(super) started: Instant,
     pub(super) polls: usize,
     pub(super) timeline: Timeline,
+    /// Whether the client was told how it ended.
+    pub(super) told: bool,
 }
 
 /// An error answer: status, title, detail.

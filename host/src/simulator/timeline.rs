@@ -33,10 +33,15 @@ impl Timeline {
         }
     }
 
+    /// Whether it has ended so long after the submit.
+    pub(super) fn ended(&self, elapsed: Duration) -> bool {
+        self.answer.is_some() && elapsed >= self.takes
+    }
+
     /// The answer to a poll so long after the submit.
     pub(super) fn seen(&self, elapsed: Duration) -> Value {
         match &self.answer {
-            Some(answer) if elapsed >= self.takes => answer.clone(),
+            Some(answer) if self.ended(elapsed) => answer.clone(),
             _ if elapsed < self.takes / 3 => json!({"status": "QUEUED"}),
             _ => json!({"status": "RUNNING"}),
         }
