@@ -53,7 +53,7 @@ fn plugins_in(settings: &mut Settings, dir: &Path) -> Result<(), Failure> {
         return Err(Failure::new(
             Exit::Usage,
             format!("{}: is not a folder", dir.display()),
-            "give --plugins the folder that holds your *.wasm",
+            "give --plugins the folder that holds your *.wasm, *.toml and *.js",
         ));
     }
     settings.plugins.dir = dir.to_owned();

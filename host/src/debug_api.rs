@@ -3,6 +3,7 @@
 
 mod budget;
 mod caller;
+mod grant;
 mod hosts;
 mod look;
 mod poll;
@@ -25,12 +26,14 @@ use crate::http::{CallError, Http, Reply, Trust};
 use crate::model::{ActionId, Environment, Problem, ProblemKind, SessionId, Status, Trace, Vector};
 use budget::Call;
 use caller::Caller;
+use grant::Grants;
 use hosts::Directory;
 use profile::Profile;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use schedule::{Schedule, Ticket};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use template::{Place, Template};
 use token::{Got, Token, Tokens};
 use tokio::sync::watch;
@@ -43,6 +46,9 @@ pub enum ApiError {
     /// Fatal for the run: the platform does not accept the client, or not for this.
     #[error("{0}")]
     Credentials(String),
+    /// Fatal for the run: an address or a profile leads nowhere.
+    #[error("{0}")]
+    Settings(String),
     /// Fatal for this vector: the platform refuses the request.
     #[error("{0}")]
     Refused(String),
@@ -76,6 +82,7 @@ impl From<ApiError> for Problem {
         let kind = match &error {
             ApiError::Credentials(_) => ProblemKind::Credentials,
             ApiError::Refused(_) => ProblemKind::Refused,
+            ApiError::Settings(_) => ProblemKind::Settings,
             ApiError::Ambiguous(_) => ProblemKind::Ambiguous,
             ApiError::Unreachable(_) => ProblemKind::Unreachable,
             ApiError::Gone(_) => ProblemKind::SessionGone,
@@ -99,8 +106,19 @@ pub struct Session {
     /// When the submit that was accepted was sent.
     pub since: Instant,
     ticket: Option<Ticket>,
+    /// How long the execution may take by its vector's word: then is a good time to ask.
+    expected_within: Option<Duration>,
     /// What the submit was answered with, on a platform that answers with the trace.
     answer: Option<Box<Trace>>,
+}
+
+/// An execution that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its trace.
+    pub trace: Trace,
+    /// How long it ran at least: until a poll last found it running. How long after that it ended nobody was told.
+    pub ran_at_least: Duration,
 }
 
 /// The API as one client sees it. Share it between all vectors: it holds the token, the budget of requests, and what was learned
@@ -112,6 +130,7 @@ pub struct DebugApi {
     directory: Arc<Directory>,
     tokens: Arc<Tokens>,
     schedule: Schedule,
+    per_minute: usize,
 }
 
 impl DebugApi {
@@ -121,7 +140,11 @@ impl DebugApi {
     /// The setting that is missing or unusable, by name.
     pub fn new(settings: &Settings, trust: &Trust) -> Result<Self, ApiError> {
         let api = &settings.api;
-        let profile = Profile::named(&api.profile, &settings.profiles).map_err(|what| ApiError::Refused(format!("api.profile: {what}")))?;
+        // Those that are not in use too: what is wrong with them should not wait until they are.
+        for name in settings.profiles.keys() {
+            Profile::named(name, &settings.profiles).map_err(ApiError::Settings)?;
+        }
+        let profile = Profile::named(&api.profile, &settings.profiles).map_err(ApiError::Settings)?;
         let directory = Arc::new(Directory::new(api, &profile)?);
         for (value, name) in [(api.client_id.as_str(), "client_id"), (api.client_secret.expose(), "client_secret")] {
             if value.is_empty() {
@@ -130,11 +153,12 @@ impl DebugApi {
             }
         }
         let http = Http::new(api.connect_timeout.duration(), api.max_answer_mib.mib(), trust)
-            .map_err(|e| ApiError::Unreachable(format!("the HTTP client cannot start: {e}")))?;
+            .map_err(|e| ApiError::Settings(format!("tls: the certificates cannot be used: {e}")))?;
         let per_minute = api.requests_per_minute.map_or(profile.requests_per_minute.get(), Count::get);
         let caller = Arc::new(Caller::new(http, api.clone(), per_minute));
-        let tokens = Arc::new(Tokens::new(Arc::clone(&caller), Arc::clone(&directory), profile.token.clone()));
-        Ok(Self { profile: Arc::new(profile), caller, directory, tokens, schedule: Schedule::default() })
+        let grants = Grants::new(Arc::clone(&caller), Arc::clone(&directory), profile.token.clone());
+        let tokens = Arc::new(Tokens::new(grants));
+        Ok(Self { profile: Arc::new(profile), caller, directory, tokens, schedule: Schedule::default(), per_minute })
     }
 
     /// Submits a vector: at most one execution comes of it, whatever happens. Waiting ends when `stop` turns true.
@@ -149,14 +173,20 @@ impl DebugApi {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn trace(&self, mut session: Session) -> Result<Trace, ApiError> {
+    pub async fn trace(&self, mut session: Session) -> Result<Ended, ApiError> {
         match (session.answer.take(), session.ticket.take()) {
-            (Some(trace), _) => Ok(*trace),
+            (Some(trace), _) => Ok(Ended { trace: *trace, ran_at_least: session.since.elapsed() }),
             (None, ticket) => {
                 let ticket = ticket.unwrap_or_else(|| self.schedule.ticket(session.action, session.environment, &self.caller.settings));
                 poll::until_ended(self, &session, ticket).await
             }
         }
+    }
+
+    /// How many requests a minute are sent at most.
+    #[must_use]
+    pub fn requests_per_minute(&self) -> usize {
+        self.per_minute
     }
 
     /// What went over the wire so far.
@@ -167,16 +197,21 @@ impl DebugApi {
 
     /// A token, and then a turn.
     async fn signed_in(&self, call: Call) -> Result<Got, ApiError> {
-        let before = self.tokens.get().await?;
-        self.admitted(call, &before).await
+        let got = self.tokens.get().await?;
+        self.admitted(call, got).await
     }
 
-    /// A turn for one who has a token. It is looked at again after the turn, which may have been long in coming.
-    async fn admitted(&self, call: Call, before: &Got) -> Result<Got, ApiError> {
-        self.caller.budget.turn(call).await;
-        let mut got = self.tokens.get().await?;
-        got.fetched |= before.fetched && before.token.is(&got.token);
-        Ok(got)
+    /// A turn for one who has a token. The wait for it may have been long: what is sent is the token there is then. Where there is none
+    /// any more the turn is given back, or all who wait for a token would send at once when it comes.
+    async fn admitted(&self, call: Call, mut got: Got) -> Result<Got, ApiError> {
+        loop {
+            self.caller.budget.turn(call).await;
+            if let Some(token) = self.tokens.current() {
+                return Ok(got.or_by_now(token));
+            }
+            self.caller.budget.give_back();
+            got = self.tokens.get().await?;
+        }
     }
 
     /// A submit, or with a session a poll of it, with all headers it carries.

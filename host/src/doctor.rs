@@ -128,7 +128,8 @@ pub fn audit(path: &Path) -> Check {
     let shown = path.display();
     let opened = match std::fs::OpenOptions::new().append(true).open(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            // Folders that are missing are made with it.
+            let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
             std::fs::metadata(folder).map(|folder| (folder.is_dir() && !folder.permissions().readonly(), "will be made"))
         }
         opened => opened.map(|_| (true, "can be written")),
@@ -154,19 +155,34 @@ fn stages(name: &str, found: Found, otherwise: &str) -> Vec<Check> {
     let next = |stage| match stage {
         Stage::Dns if proxied => "check the proxy's name in HTTPS_PROXY",
         Stage::Tcp if proxied => "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY",
-        Stage::Tls => "where an authority of your own has signed it, name its file in tls.ca_file; check the clock of this machine",
         Stage::Tcp => "check the port, and that no firewall is in between; a proxy is set by HTTPS_PROXY",
-        Stage::Dns | Stage::Http => otherwise,
+        Stage::Dns | Stage::Tls | Stage::Http => otherwise,
     };
     checks.extend(found.stages.into_iter().map(|(stage, went)| {
         let check = format!("{name} {}", stage.as_str());
         match went {
             Ok(found) => Check::ok(check, found),
+            Err(found) if stage == Stage::Tls => Check::failure(check, &found, tls_next(&found)),
             Err(found) => Check::failure(check, found, next(stage)),
         }
     }));
     checks.extend(found.ahead.map(|ahead| clock(name, ahead)));
     checks
+}
+
+/// What to do about a TLS connection that did not come about, by what rustls says of it.
+fn tls_next(said: &str) -> &'static str {
+    if said.contains("InvalidContentType") {
+        "what answers there speaks no TLS: check the address and its port"
+    } else if said.contains("not valid for name") || said.contains("NotValidForName") {
+        "the certificate is another host's: check the address, and what is in between"
+    } else if said.to_lowercase().contains("expired") || said.contains("not valid yet") || said.contains("NotValidYet") {
+        "check the clock of this machine; else the certificate has to be renewed"
+    } else if said.contains("certificate") {
+        "where an authority of your own has signed it, name its file in tls.ca_file"
+    } else {
+        "check the address, [tls], and what is in between"
+    }
 }
 
 fn clock(name: &str, ahead: i64) -> Check {
@@ -183,9 +199,12 @@ fn clock(name: &str, ahead: i64) -> Check {
 
 async fn visible(api: &DebugApi, action: ActionId, wanted: &BTreeSet<Environment>) -> Vec<Check> {
     let apart = api.tells_environments_apart();
-    let everywhere = if apart { Environment::ALL.as_slice() } else { &[Environment::Test] };
+    // Where vectors say where they want it, nobody need be asked elsewhere.
+    let asked = |environment: &Environment| {
+        if apart { wanted.is_empty() || wanted.contains(environment) } else { *environment == Environment::Test }
+    };
     let (mut checks, mut found) = (Vec::new(), false);
-    for environment in everywhere {
+    for environment in Environment::ALL.iter().filter(|environment| asked(environment)) {
         let check = if apart { format!("action {action} in {environment}") } else { format!("action {action}") };
         let needed = wanted.contains(environment) || (!apart && !wanted.is_empty());
         checks.push(match api.visible(action, *environment).await {
@@ -200,7 +219,13 @@ async fn visible(api: &DebugApi, action: ActionId, wanted: &BTreeSet<Environment
             Ok(Visible::No(said)) if needed => {
                 Check::failure(check, said, "check dataActionId and environmentId, and that the action is published")
             }
-            Ok(Visible::No(_)) => Check::ok(check, "is not there, and no vector wants it there"),
+            Ok(Visible::No(_)) => Check::ok(check, "is not there"),
+            Ok(Visible::Forbidden(said)) if needed => {
+                Check::failure(check, said, "check the client's scopes, and that it may use this environment")
+            }
+            Ok(Visible::Forbidden(_)) => {
+                Check::warning(check, "the client may not look there", "it matters only to vectors for this environment")
+            }
             Err(error) => refused(&check, &error),
         });
     }
@@ -213,7 +238,7 @@ async fn visible(api: &DebugApi, action: ActionId, wanted: &BTreeSet<Environment
 fn refused(check: &str, error: &ApiError) -> Check {
     let next = match error {
         ApiError::Credentials(_) => "check the client's id, secret and scopes where it is registered",
-        ApiError::Refused(_) => "check api.profile, and that the address is that of the API",
+        ApiError::Settings(_) | ApiError::Refused(_) => "check api.base_url, api.login_url, api.discovery_url and api.profile",
         _ => "wait, and try again; the platform is in trouble or does not let us through",
     };
     Check::failure(check, error.to_string(), next)
@@ -241,7 +266,8 @@ mod tests {
         assert!(!path.exists(), "looking makes nothing");
         std::fs::write(&path, "").unwrap();
         assert!(audit(&path).found.ends_with("can be written"));
-        assert_eq!(audit(&dir.path().join("no/audit.jsonl")).result, Went::Failure);
+        assert_eq!(audit(&dir.path().join("no/audit.jsonl")).result, Went::Ok, "as `run` has it, the folder is made");
+        assert_eq!(audit(&path.join("audit.jsonl")).result, Went::Failure);
         assert_eq!(audit(dir.path()).result, Went::Failure);
         assert_eq!(audit(Path::new("")).result, Went::Ok);
     }

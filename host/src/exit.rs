@@ -34,9 +34,9 @@ impl Exit {
     #[must_use]
     pub fn of(summary: &Summary) -> Self {
         let could_not = |kind: &&str| summary.undecided_problems.contains(*kind);
-        if summary.problems.contains_key("interrupted") {
+        if summary.problems.contains_key("interrupted") || (summary.stopped && summary.undecided > 0) {
             Self::Interrupted
-        } else if ["credentials", "unreachable", "unreadable"].iter().any(could_not) || !summary.not_audited.is_empty() {
+        } else if ["credentials", "settings", "unreachable", "unreadable"].iter().any(could_not) || !summary.not_audited.is_empty() {
             // A run whose log is incomplete must not look like one that went well.
             Self::CouldNotRun
         } else if summary.unexpected > 0 || summary.undecided > 0 {
@@ -81,11 +81,13 @@ impl From<ConfigError> for Failure {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        let help = match &error {
-            ApiError::Credentials(_) => {
-                "set CXONE_BASE_URL, CXONE_CLIENT_ID and CXONE_CLIENT_SECRET, or [api] in tracejury.toml; `tracejury demo` needs none of them"
-            }
-            _ => "README, section Platforms, has the profiles there are and how to write one",
+        let text = error.to_string();
+        let help = if text.starts_with("tls") {
+            "[tls] in tracejury.toml names PEM files"
+        } else if text.contains("CXONE_") {
+            "set CXONE_BASE_URL, CXONE_CLIENT_ID and CXONE_CLIENT_SECRET, or [api] in tracejury.toml; `tracejury demo` needs none of them"
+        } else {
+            "README, section Platforms, says which addresses are needed, what profiles there are, and how to write one"
         };
         Self { exit: Exit::Usage, error: error.into(), help: help.to_owned() }
     }

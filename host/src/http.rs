@@ -119,7 +119,10 @@ impl Http {
     /// [`CallError`], by what the caller may do next. An answer that tells of an error is never one: its status counts, even
     /// where its body is cut off, endless or slow.
     pub async fn send(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Reply, CallError> {
-        let response = request.timeout(timeout).send().await.map_err(sort)?;
+        let (client, request) = request.timeout(timeout).build_split();
+        let request = request.map_err(sort)?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.map_err(sort)?;
         let headers = response.headers();
         let content_type = headers.get(reqwest::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let mut reply = Reply {
@@ -134,7 +137,7 @@ impl Http {
         } else {
             read_error(response, &mut reply.body).await
         }
-        tracing::debug!(status = reply.status, bytes = reply.body.len(), "answered");
+        tracing::debug!(%method, path, status = reply.status, bytes = reply.body.len(), "answered");
         Ok(reply)
     }
 

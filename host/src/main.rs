@@ -31,11 +31,16 @@ fn main() -> ExitCode {
 fn start_logging(verbose: u8) {
     use std::io::IsTerminal as _;
     use tracing_subscriber::filter::LevelFilter;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
+    // What the libraries below tell of their own is of no use to anybody here.
+    let ours = tracing_subscriber::filter::Targets::new().with_target("tracejury", level).with_default(LevelFilter::WARN);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).with_max_level(level).without_time().with_target(false).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).without_time().with_target(false);
+    tracing_subscriber::registry().with(lines).with(ours).init();
 }

@@ -85,8 +85,10 @@ pub struct Report {
     progress: ProgressBar,
     /// Outcomes and their place in the order of the vectors; only the table needs them.
     rows: Vec<(usize, Outcome)>,
-    /// Whether there are so many that the table shows those only that are not as expected.
+    /// Whether there are so many that the table shows those only that are not as expected, and not more than [`MANY`] of them.
     many: bool,
+    /// How many it does not show.
+    unlisted: usize,
     summary: Summary,
 }
 
@@ -104,7 +106,7 @@ impl Report {
         if total.is_none() {
             progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        Self { format, progress, rows: Vec::new(), many: total.is_some_and(|total| total > MANY), summary: Summary::default() }
+        Self { format, progress, rows: Vec::new(), many: total.is_some_and(|total| total > MANY), unlisted: 0, summary: Summary::default() }
     }
 
     /// How many outcomes there are so far.
@@ -120,7 +122,7 @@ impl Report {
         self.progress.inc(1);
         match self.format {
             Format::Json => to_stdout(&serde_json::to_string(&outcome).unwrap_or_default()),
-            Format::Human if self.many && outcome.expected == Some(true) => {}
+            Format::Human if self.many && (outcome.expected == Some(true) || self.rows.len() == MANY) => self.unlisted += 1,
             Format::Human => self.rows.push((place, outcome)),
         }
     }
@@ -152,7 +154,7 @@ impl Report {
             to_stdout(&human::table(&rows, terminal_width()));
         }
         if self.format == Format::Human && self.many {
-            to_stdout("those as expected are not listed; --format json has a line for each\n");
+            to_stdout(&format!("{} are not listed, those as expected first of all; --format json has a line for each\n", self.unlisted));
             self.many = false;
         }
     }

@@ -104,7 +104,10 @@ impl Run {
         };
         outcome.execution_duration_ms = u64::try_from(since.elapsed().as_millis()).ok();
         match ended {
-            Ok(trace) => judge(&self.jury, trace, asked, outcome).await,
+            Ok(ended) => {
+                outcome.ran_at_least_ms = u64::try_from(ended.ran_at_least.as_millis()).ok();
+                judge(&self.jury, ended.trace, asked, outcome).await
+            }
             Err(error @ ApiError::Unreadable(_)) => not_compared(outcome, asked, error),
             Err(error) => {
                 if let ApiError::Deadline { last, .. } = &error {

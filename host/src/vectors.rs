@@ -7,7 +7,7 @@ mod suite;
 pub use schema::Schemas;
 pub use suite::{Prod, Suite, Vectors};
 
-use crate::model::{ActionId, Environment, Expect, ExpectLine, Vector};
+use crate::model::{ActionId, Environment, Expect, ExpectLine, Vector, without_place};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
 
     fn syntax(&mut self, lines_before: usize, error: &serde_json::Error) -> Vec<&'a RawValue> {
         let text = error.to_string();
-        let what = text.split(" at line ").next().unwrap_or_default().to_owned();
+        let what = without_place(&text);
         self.problems.push(VectorError {
             file: self.file.to_owned(),
             place: Some((self.lines_before + lines_before + error.line().max(1), error.column())),
@@ -198,7 +198,7 @@ impl Fields<'_, '_> {
             }
             Err(e) => {
                 let text = e.to_string();
-                self.wrong("expect", text.split(" at line ").next().unwrap_or_default());
+                self.wrong("expect", without_place(&text));
                 None
             }
         }
@@ -254,7 +254,7 @@ mod tests {
                 "dir/v.json:6:3: vector 3: inputParameters: is missing",
                 "dir/v.json:6:3: vector 3: environmentId: is missing",
                 "dir/v.json:6:33: vector 3: expect: status: is neither COMPLETED nor FAILED",
-                "dir/v.json:6:33: vector 3: expect: problem: is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, interrupted",
+                "dir/v.json:6:33: vector 3: expect: problem: is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, settings, interrupted",
             ]
         );
     }

@@ -62,3 +62,17 @@ async fn an_outage_is_not_amplified() {
     assert!(came.traffic.retried <= 20 + 30, "{:?}", came.traffic);
     assert!(polls <= 100 * 14, "{polls} polls for 100 sessions");
 }
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_take_long_do_not_keep_others_from_being_submitted() {
+    // Every vector has an action of its own, of which nothing is known, and each takes a minute.
+    let id = |n: usize| format!("a1b2c3d4-e5f6-7890-abcd-{n:012x}");
+    let scenarios: Vec<_> =
+        (0..300).map(|n| json!({"name": "s", "dataActionId": id(n), "runningMs": 60_000, "answer": {"status": "COMPLETED"}})).collect();
+    let mut wanted = vectors(300);
+    wanted.iter_mut().enumerate().for_each(|(n, vector)| vector.action = id(n).parse().unwrap());
+    let came = run(&json!({"version": 1, "scenarios": scenarios}), "", wanted).await;
+    assert_eq!(came.problems(), (vec![], 300));
+    // Half of the budget is theirs: two minutes for the submits, one for the last session, and some for its polls.
+    assert!(came.took < Duration::from_secs(300), "{:?}, {:?}", came.took, came.traffic);
+}

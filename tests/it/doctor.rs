@@ -62,12 +62,16 @@ fn each_failure_says_what_to_do_next_and_ends_with_3() {
     assert_eq!(find(&found, "token")["found"], "the client was not granted: trace:read");
     assert_eq!(find(&found, "api.base_url clock")["result"], "failure");
     assert!(find(&found, "api.base_url clock")["next"].as_str().unwrap().contains("NTP"));
-    // With scopes that are granted, the action is found in one environment, where no vector wants it.
+    // With scopes that are granted, the action is found in one environment, and a vector wants it in another.
     bench.settings("scopes = 'data:execute data:read'\n");
     bench.file("vectors.json", vector().to_string());
     let found = checks(&bench.tracejury(&["doctor", "vectors.json", "--format", "json"]));
     let result = |environment: &str| find(&found, &format!("action {ACTION} in {environment}"))["result"].clone();
-    assert_eq!((result("dev"), result("test"), result("prod")), (json!("ok"), json!("failure"), json!("ok")));
+    assert_eq!(result("test"), json!("failure"));
+    assert!(found.iter().all(|c| !c["check"].as_str().unwrap().ends_with(" in prod")), "no vector wants it there");
+    let found = checks(&bench.tracejury(&["doctor", "--action", ACTION, "--format", "json"]));
+    let found_in = |environment: &str| find(&found, &format!("action {ACTION} in {environment}"))["found"].clone();
+    assert_eq!((found_in("dev"), found_in("test"), found_in("prod")), (json!("is there"), json!("is not there"), json!("is not there")));
     let found = checks(&bench.tracejury(&["doctor", "--action", "00000000-0000-4000-8000-000000000000", "--format", "json"]));
     assert_eq!(find(&found, "action 00000000-0000-4000-8000-000000000000")["found"], "is in no environment");
 }
@@ -92,6 +96,22 @@ fn each_stage_of_the_way_is_told_apart() {
     let nothing = Bench::new().tracejury(&["doctor"]);
     assert!(nothing.code == 3 && nothing.stdout.contains("failure  platform: api.base_url is not set"), "{}", nothing.stdout);
     assert!(nothing.stdout.contains("           next: set it in the environment"), "{}", nothing.stdout);
+    let mut wrong = Bench::new();
+    wrong.env("WEBHOOK_URL", "http://127.0.0.1:1/x").env("WEBHOOK_SECRET", "whsec_%%%");
+    wrong.file("vectors.json", "[{}]");
+    wrong.file("tracejury.toml", "[api]\nschemas = 'nowhere'\n[tls]\nclient_key = 'nowhere'\n");
+    let told = wrong.tracejury(&["doctor", "vectors.json"]).stdout;
+    for start in [
+        "failure  schemas: nowhere: cannot be read",
+        "failure  vectors: vectors.json:1:2: vector 1: dataActionId: is missing",
+        "failure  tls: tls: ",
+    ] {
+        assert!(told.contains(start), "{start}: {told}");
+    }
+    wrong.file("tracejury.toml", "");
+    assert!(wrong.tracejury(&["doctor"]).stdout.contains("failure  webhook: webhook.secret is not base64 after whsec_"));
+    wrong.file("tracejury.toml", "[api]\nbase = 1");
+    assert!(wrong.tracejury(&["doctor"]).stdout.starts_with("failure  settings: tracejury.toml:2: base: unknown field"));
 }
 
 #[test]

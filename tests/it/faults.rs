@@ -42,13 +42,13 @@ fn rows() -> Vec<Row> {
         ambiguous(json!({"status": 502, "body": html, "endless": true})),
         ambiguous(json!({"status": 503})),
         ambiguous(json!({"status": 504, "done": true})),
-        row(json!({"status": 408}), ["credentials", "ambiguous", "well"], ["credentials", "ambiguous", "deadline"]),
+        ambiguous(json!({"status": 408})),
         row(json!({"status": 401}), ["credentials", "credentials", "well"], ["credentials", "credentials", "credentials"]),
         row(json!({"status": 403}), ["credentials"; 3], ["credentials"; 3]),
-        row(json!({"status": 400}), ["credentials", "refused", "refused"], ["credentials", "refused", "refused"]),
-        row(json!({"status": 404}), ["credentials", "refused", "well"], ["credentials", "refused", "session-gone"]),
-        row(json!({"status": 410}), ["credentials", "refused", "session-gone"], ["credentials", "refused", "session-gone"]),
-        row(json!({"status": 302}), ["credentials", "refused", "refused"], ["credentials", "refused", "refused"]),
+        row(json!({"status": 400}), ["settings", "refused", "refused"], ["settings", "refused", "refused"]),
+        row(json!({"status": 404}), ["settings", "refused", "well"], ["settings", "refused", "session-gone"]),
+        row(json!({"status": 410}), ["settings", "refused", "session-gone"], ["settings", "refused", "session-gone"]),
+        row(json!({"status": 302}), ["settings", "refused", "refused"], ["settings", "refused", "refused"]),
         ambiguous(json!({"cut": true})),
         ambiguous(json!({"cut": true, "done": false})),
         ambiguous(json!({"reset": true})),
@@ -87,13 +87,13 @@ fn always(call: &str, fault: &Value) -> Value {
 }
 
 /// What does not hold that must, whatever happens; `expected` befell a vector or, where a fault happens once, one of them.
-fn wrong(came: &Came, expected: &str) -> Option<String> {
+fn wrong(came: &Came, expected: &str, vectors: usize) -> Option<String> {
     let problems: Vec<_> = came.outcomes.iter().filter_map(|o| o.problem.as_ref()).collect();
     let (kinds, well) = came.problems();
-    let as_expected = if expected == "well" { well == 3 } else { kinds == [expected] };
+    let as_expected = if expected == "well" { well == vectors } else { kinds == [expected] };
     let checks = [
-        (came.outcomes.len() == 3, "a vector is lost"),
-        (came.executed() <= 3 && came.duplicates() == 0, "an action is executed twice"),
+        (came.outcomes.len() == vectors, "a vector is lost"),
+        (came.executed() <= vectors as u64 && came.duplicates() == 0, "an action is executed twice"),
         (came.traffic.requests <= 150 && came.took <= Duration::from_secs(600), "there is hardly an end to it"),
         (came.outcomes.iter().all(|o| o.classification.is_none()), "trouble of the platform's is held against the action"),
         (as_expected, "it ends otherwise"),
@@ -106,12 +106,16 @@ fn wrong(came: &Came, expected: &str) -> Option<String> {
 async fn every_fault_at_every_call_ends_as_documented() {
     let mut all = Vec::new();
     for row in rows() {
+        // Of several sessions whose polls are answered with 401 one may have waited for the token that another had fetched.
+        let count = if row.fault["status"] == 401 { 1 } else { 3 };
         for (i, call) in CALLS.iter().enumerate() {
             for (how, script, expected) in
                 [("once", once(call, &row.fault), row.once[i]), ("always", always(call, &row.fault), row.always[i])]
             {
-                let came = run(&script, "max_answer_mib = 1\n", vectors(3)).await;
-                all.extend(wrong(&came, expected).map(|what| format!("{} at {call}, {how}, should be {expected}: {what}", row.fault)));
+                let came = run(&script, "max_answer_mib = 1\n", vectors(count)).await;
+                all.extend(
+                    wrong(&came, expected, count).map(|what| format!("{} at {call}, {how}, should be {expected}: {what}", row.fault)),
+                );
             }
         }
     }
@@ -136,4 +140,60 @@ async fn chance_is_survived() {
         let undone = 200 - usize::try_from(came.executed()).unwrap();
         assert!(undone + well <= 200 && undone <= came.outcomes.iter().filter(|o| o.problem.is_some()).count());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_that_cannot_be_discovered_are_asked_for_again() {
+    for (fault, expected) in [
+        (json!({"status": 502}), "unreachable"),
+        (json!({"body": "<html>"}), "unreachable"),
+        (json!({"status": 404}), "settings"),
+        (json!({"cut": true}), "unreachable"),
+    ] {
+        for chance in [1.0, 0.5] {
+            let script = script(200, &json!({"seed": 4, "chances": [{"call": "discovery", "chance": chance, "fault": fault}]}));
+            let simulator = crate::paused::start(&script).await;
+            let discovery = format!("discovery_url = '{}/.well-known/cxone-configuration?tenantId=1'\nattempts = 9\n", simulator.url);
+            let came = crate::paused::run_against(simulator, &discovery, |settings| settings.api.base_url.clear(), vectors(3)).await;
+            let (kinds, well) = came.problems();
+            // By this seed every second time is well before the attempts are used up.
+            let good = chance < 1.0 && expected == "unreachable";
+            assert!(if good { well == 3 } else { kinds == [expected] }, "{fault} {chance}: {kinds:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_revoked_while_many_wait_loses_nobody_and_overdraws_nothing() {
+    // The first token serves forty calls; by then two hundred submits wait for their turns, and the next token takes a while to come.
+    let slow = json!({"client": {"tokenCalls": 40}, "token": [{}, {"delayMs": 9_000}, {"delayMs": 9_000}]});
+    let came = run(&script(1_000, &slow), "", vectors(200)).await;
+    assert_eq!((came.problems(), came.executed(), came.duplicates()), ((vec![], 200), 200, 0));
+    let mut times: Vec<_> = came.requests("").iter().map(|r| r["atMs"].as_u64().unwrap()).collect();
+    times.sort_unstable();
+    let busiest = times.iter().map(|start| times.iter().filter(|t| (*start..start + 60_000).contains(t)).count()).max().unwrap();
+    assert!(busiest <= 300, "{busiest} requests in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_comes_back_finds_most_of_a_suite_still_to_be_run() {
+    // It is gone for some twenty seconds, in which a thousand vectors must not be used up.
+    let gone = vec![json!({"status": 503}); 10];
+    let came =
+        run(&script(100, &json!({"token": gone})), "concurrency = 8\nrequests_per_minute = 6000\nretry_first_ms = 1000\n", vectors(1_000))
+            .await;
+    let (kinds, well) = came.problems();
+    assert!(kinds == ["unreachable"] && well >= 980, "{kinds:?}, {well} went well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_platform_says_is_shown_without_tokens_and_secrets() {
+    let simulator = crate::paused::start(&script(
+        100,
+        &json!({"token": [{"status": 400, "body": "{\"error\":\"invalid_request\",\"error_description\":\"demo-secret is wrong\"}"}]}),
+    ))
+    .await;
+    let came = crate::paused::run_against(simulator, "", |_| (), vectors(1)).await;
+    let problem = came.outcomes[0].problem.as_ref().unwrap().to_string();
+    assert!(problem.ends_with("the platform answered 400: *** is wrong"), "{problem}");
 }

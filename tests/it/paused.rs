@@ -84,8 +84,13 @@ pub fn settings(simulator: &Running, more: &str) -> Settings {
 
 /// Runs vectors against a simulator that plays `script`, with `more` of `[api]`.
 pub async fn run(script: &Value, more: &str, vectors: Vec<Vector>) -> Came {
-    let simulator = start(script).await;
-    let settings = settings(&simulator, more);
+    run_against(start(script).await, more, |_| (), vectors).await
+}
+
+/// Runs vectors against a simulator, with `more` of `[api]`, changed as `change` has it.
+pub async fn run_against(simulator: Running, more: &str, change: impl Fn(&mut Settings), vectors: Vec<Vector>) -> Came {
+    let mut settings = settings(&simulator, more);
+    change(&mut settings);
     let run = Arc::new(Run {
         api: DebugApi::new(&settings, &Trust::default()).unwrap(),
         jury: Arc::new(Jury::new(Vec::new(), &settings.plugins, 1)),

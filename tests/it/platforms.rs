@@ -111,7 +111,7 @@ fn hosts_may_be_discovered() {
     assert_eq!((done.code, simulator.requests("/cxone-configuration").len()), (0, 1), "{done:?}");
     bench.settings(&format!("discovery_url = '{}/nowhere'\n", simulator.url));
     let done = bench.run(&vector());
-    assert!(done.code == 3 && done.outcome()["problem"].as_str().unwrap().starts_with("credentials: api.discovery_url: "), "{done:?}");
+    assert!(done.code == 3 && done.outcome()["problem"].as_str().unwrap().starts_with("settings: api.discovery_url: "), "{done:?}");
 }
 
 #[test]

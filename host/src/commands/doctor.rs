@@ -3,32 +3,46 @@
 use super::{loader, plugins_in, trust};
 use crate::cli::DoctorArgs;
 use crate::config::{self, Found, Settings};
-use crate::debug_api::{ApiError, DebugApi};
+use crate::debug_api::DebugApi;
 use crate::doctor::{self, Check, Wanted, Went};
 use crate::exit::{Exit, Failure};
 use crate::http::Trust;
 use crate::model::printable;
+use crate::outbox::Outbox;
 use crate::plugin::{PluginError, Profile};
 use crate::report::{self, Format};
-use crate::vectors::Schemas;
+use crate::vectors::{Schemas, Suite};
 use std::path::Path;
 
 pub(super) async fn execute(args: DoctorArgs) -> Result<Exit, Failure> {
-    let mut found = config::find(args.common.config.as_deref(), |name| std::env::var(name).ok())?;
+    let mut doctor = Doctor { format: args.common.format, failures: 0, warnings: 0 };
+    let mut found = match config::find(args.common.config.as_deref(), |name| std::env::var(name).ok()) {
+        Ok(found) => found,
+        Err(error) => {
+            // Without settings there is nothing else to look at.
+            doctor.tell(Check::failure("settings", error.to_string(), "README, section Settings, has every name and default"));
+            return Ok(doctor.done());
+        }
+    };
     if let Some(dir) = &args.common.plugins {
         plugins_in(&mut found.settings, dir)?;
     }
-    let wanted = wanted(&args, &found.settings)?;
-    let mut doctor = Doctor { format: args.common.format, failures: 0, warnings: 0 };
     doctor.tell(found_where(&found));
     let settings = &found.settings;
     doctor.tell(schemas(&settings.api.schemas));
+    let wanted = wanted(&args, settings, &mut doctor);
     match trust(settings) {
         Ok(trust) => {
             platform(settings, &trust, &wanted, &mut doctor).await;
-            doctor.tell_all(doctor::webhook(&settings.webhook, &trust).await);
+            match Outbox::new(&settings.webhook, &trust.anonymous()) {
+                Ok(_) => doctor.tell_all(doctor::webhook(&settings.webhook, &trust).await),
+                Err(error) => doctor.tell(Check::failure("webhook", error.to_string(), "check WEBHOOK_URL and WEBHOOK_SECRET")),
+            }
         }
-        Err(failure) => doctor.tell(Check::failure("tls", failure.error.to_string(), &failure.help)),
+        Err(failure) => {
+            let found = format!("{}; hosts are not looked at", failure.error);
+            doctor.tell(Check::failure("tls", found, &failure.help));
+        }
     }
     doctor.tell(doctor::audit(&settings.audit.path));
     doctor.tell_all(plugins(settings).await);
@@ -82,16 +96,27 @@ impl Doctor {
 }
 
 /// The actions that vectors and flags name, and where they want them.
-fn wanted(args: &DoctorArgs, settings: &Settings) -> Result<Wanted, Failure> {
+fn wanted(args: &DoctorArgs, settings: &Settings, doctor: &mut Doctor) -> Wanted {
     let mut wanted: Wanted = args.actions.iter().map(|action| (*action, Default::default())).collect();
     if args.vectors.is_empty() {
-        return Ok(wanted);
+        return wanted;
     }
-    let suite = super::run::load(&args.vectors, &settings.api.schemas)?;
-    for vector in suite.vectors().flatten() {
-        wanted.entry(vector.action).or_default().insert(vector.environment);
+    // Schemas that cannot be read have been told of; the vectors are read all the same.
+    let schemas = Schemas::read(&settings.api.schemas).unwrap_or_default();
+    match Suite::read(&args.vectors, schemas) {
+        Ok(suite) => {
+            doctor.tell(Check::ok("vectors", format!("{} in order", suite.count())));
+            for vector in suite.vectors().flatten() {
+                wanted.entry(vector.action).or_default().insert(vector.environment);
+            }
+        }
+        Err(problems) => {
+            for problem in problems {
+                doctor.tell(Check::failure("vectors", problem, "README, section Vectors, has the format"));
+            }
+        }
     }
-    Ok(wanted)
+    wanted
 }
 
 fn found_where(found: &Found) -> Check {
@@ -119,13 +144,13 @@ async fn platform(settings: &Settings, trust: &Trust, wanted: &Wanted, doctor: &
             doctor.tell(Check::ok("platform", format!("spoken to by the profile {}", settings.api.profile)));
             doctor::platform(&api, wanted, &mut |check| doctor.tell(check)).await;
         }
-        Err(error @ ApiError::Credentials(_)) => {
-            let next = "set it in the environment or in [api] of tracejury.toml; `tracejury simulate` has values to try with";
-            doctor.tell(Check::failure("platform", error.to_string(), next));
-        }
         Err(error) => {
-            let next = "README, section Platforms, has the format of a profile";
-            doctor.tell(Check::failure("platform", error.to_string(), next));
+            let text = error.to_string();
+            let next = match text.contains("is not set") {
+                true => "set it in the environment or in [api] of tracejury.toml; `tracejury simulate` has values to try with",
+                false => "README, section Platforms, says which addresses are needed, what profiles there are, and how to write one",
+            };
+            doctor.tell(Check::failure("platform", text, next));
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
 }
 
 /// All vectors of all files, checked, or all problems of all files.
-pub(super) fn load(files: &[PathBuf], schemas: &Path) -> Result<Suite, Failure> {
+fn load(files: &[PathBuf], schemas: &Path) -> Result<Suite, Failure> {
     let schemas = Schemas::read(schemas)
         .map_err(|what| Failure::new(Exit::Usage, format!("api.schemas: {what}"), "README, section Vectors, says what goes there"))?;
     Suite::read(files, schemas).map_err(|problems| {
@@ -100,10 +100,11 @@ impl Notes {
 /// Runs and reports.
 pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes, collector: &Collector) -> Result<Summary, Failure> {
     let total = suite.count();
+    announce(total, run.api.requests_per_minute());
     let mut report = Report::new(format, Some(total));
     let (events, mut happened) = mpsc::channel(64);
     let (stop, stopped) = watch::channel(false);
-    let interrupts = tokio::spawn(interrupts(stop));
+    let (interrupts, asked_to_stop) = (tokio::spawn(interrupts(stop)), stopped.clone());
     let run = Arc::new(run);
     let running = tokio::spawn(Arc::clone(&run).all(suite.vectors(), events, stopped));
     let mut no_more = None;
@@ -124,6 +125,7 @@ pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes,
         }
     }
     interrupts.abort();
+    report.summary().stopped = *asked_to_stop.borrow();
     let lines = notes.lines(report.summary(), run.api.traffic());
     report.table();
     let summary = report.finish(&lines);
@@ -136,6 +138,15 @@ pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes,
         return Err(Failure::new(Exit::CouldNotRun, format!("{lost} vectors ended without an outcome"), "please report this"));
     }
     Ok(summary)
+}
+
+/// Says beforehand what takes its time because of the budget, however quick the platform is.
+fn announce(vectors: usize, per_minute: usize) {
+    let requests = 2 * vectors + 1;
+    let seconds = requests.saturating_sub(per_minute / 60) * 60 / per_minute;
+    if seconds >= 10 {
+        report::to_stderr(&format!("about {requests} requests at {per_minute} a minute: {seconds} s or more"));
+    }
 }
 
 /// The first Ctrl-C or SIGTERM stops the run cleanly; after it the signal does what it always does.

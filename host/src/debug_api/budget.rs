@@ -1,18 +1,19 @@
 //! The one budget of requests: whoever wants to send one waits here for a turn. Turns come evenly, never more in any minute than the
-//! platform allows, tokens before polls before submits; a 429 to anyone makes everyone wait.
+//! platform allows, tokens first, polls and submits by turns; a 429 to anyone makes everyone wait.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+/// A pause from which on people are told of it.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
 const MINUTE_NANOS: u64 = 60_000_000_000;
 
-/// What a turn is wanted for; the earlier one goes first. A token is what all others wait for; a poll that is due may end a session and
-/// make room for the next submit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a turn is wanted for. A token is what all others wait for. Polls and submits go by turns while both wait: polls alone would
+/// spend the budget on sessions that take long, submits alone would leave those unseen that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Token,
     Poll,
@@ -55,6 +56,11 @@ impl Pace {
         self.due = self.due.max(now) + self.interval;
     }
 
+    /// A turn was not used after all.
+    fn give_back(&mut self) {
+        self.due = self.due.checked_sub(self.interval).unwrap_or(self.due);
+    }
+
     /// Nothing is sent until then, and nothing is saved up meanwhile.
     fn pause(&mut self, until: Instant) {
         self.paused_until = self.paused_until.max(until);
@@ -80,46 +86,53 @@ pub(super) struct Budget(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     pace: Pace,
-    waiting: BinaryHeap<Waiting>,
-    arrivals: u64,
+    waiting: Waiting,
     /// Whether a task gives out turns; it lives while somebody waits.
     driven: bool,
     traffic: Traffic,
-    /// Answers of 429 without a success since.
+    /// Answers of 429 without a success since, those to requests that were on their way together counted once.
     strikes: u32,
+    /// When the last of them came.
+    struck: Instant,
 }
 
-#[derive(Debug)]
+/// Who waits for a turn, in the order they came.
+#[derive(Debug, Default)]
 struct Waiting {
-    order: Reverse<(Call, u64)>,
-    turn: oneshot::Sender<()>,
+    tokens: VecDeque<oneshot::Sender<()>>,
+    polls: VecDeque<oneshot::Sender<()>>,
+    submits: VecDeque<oneshot::Sender<()>>,
+    /// Whether the last turn of these two kinds was a poll's.
+    polled: bool,
 }
 
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
+impl Waiting {
+    fn of(&mut self, call: Call) -> &mut VecDeque<oneshot::Sender<()>> {
+        match call {
+            Call::Token => &mut self.tokens,
+            Call::Poll => &mut self.polls,
+            Call::Submit => &mut self.submits,
+        }
     }
-}
 
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
+    fn is_empty(&self) -> bool {
+        self.tokens.is_empty() && self.polls.is_empty() && self.submits.is_empty()
     }
-}
 
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order.cmp(&other.order)
+    fn next(&mut self) -> Option<oneshot::Sender<()>> {
+        if let Some(token) = self.tokens.pop_front() {
+            return Some(token);
+        }
+        self.polled = self.submits.is_empty() || (!self.polled && !self.polls.is_empty());
+        if self.polled { self.polls.pop_front() } else { self.submits.pop_front() }
     }
 }
 
 impl Budget {
     pub(super) fn new(per_minute: usize) -> Self {
-        let pace = Pace::new(per_minute, Instant::now());
-        let (waiting, traffic) = (BinaryHeap::new(), Traffic::default());
-        Self(Arc::new(Mutex::new(State { pace, waiting, arrivals: 0, driven: false, traffic, strikes: 0 })))
+        let (now, waiting, traffic) = (Instant::now(), Waiting::default(), Traffic::default());
+        let pace = Pace::new(per_minute, now);
+        Self(Arc::new(Mutex::new(State { pace, waiting, driven: false, traffic, strikes: 0, struck: now })))
     }
 
     /// Waits for a turn. Who stops waiting gives it up to the next one.
@@ -131,9 +144,7 @@ impl Budget {
                 return state.send(now);
             }
             let (sender, turn) = oneshot::channel();
-            state.arrivals += 1;
-            let order = Reverse((call, state.arrivals));
-            state.waiting.push(Waiting { order, turn: sender });
+            state.waiting.of(call).push_back(sender);
             if !state.driven {
                 state.driven = true;
                 tokio::spawn(self.clone().drive());
@@ -144,6 +155,13 @@ impl Budget {
         let _ = turn.await;
     }
 
+    /// A turn is given back unused: there is no token to send a request with any more.
+    pub(super) fn give_back(&self) {
+        let mut state = self.state();
+        state.pace.give_back();
+        state.traffic.requests -= 1;
+    }
+
     /// Gives out turns while somebody waits for one.
     async fn drive(self) {
         loop {
@@ -151,8 +169,8 @@ impl Budget {
                 let mut state = self.state();
                 let now = Instant::now();
                 while state.pace.ready() <= now {
-                    let Some(next) = state.waiting.pop() else { break };
-                    if !next.turn.is_closed() && next.turn.send(()).is_ok() {
+                    let Some(next) = state.waiting.next() else { break };
+                    if next.send(()).is_ok() {
                         state.send(now);
                     }
                 }
@@ -166,15 +184,22 @@ impl Budget {
         }
     }
 
-    /// A request was answered with 429: nobody sends before it is over. `wait` says for how long, given how many such answers
-    /// came in a row; it is told to the caller too.
-    pub(super) fn throttled(&self, wait: impl FnOnce(u32) -> Duration) -> Duration {
+    /// A request that was sent at this time was answered with 429: nobody sends before it is over. `pause` says for how long, given how
+    /// many such answers came in a row; the wait is told to the caller too.
+    pub(super) fn throttled(&self, sent: Instant, pause: impl FnOnce(u32) -> Duration) -> Duration {
         let mut state = self.state();
+        let now = Instant::now();
         state.traffic.throttled += 1;
-        state.strikes = state.strikes.saturating_add(1);
-        let wait = wait(state.strikes);
-        state.pace.pause(Instant::now() + wait);
-        wait
+        if state.strikes == 0 || sent > state.struck {
+            state.strikes = state.strikes.saturating_add(1);
+            state.struck = now;
+        }
+        let pause = pause(state.strikes);
+        if pause >= WORTH_A_WORD && now + pause > state.pace.paused_until + WORTH_A_WORD {
+            tracing::warn!("the platform asks us to wait: nothing is sent for {} s", pause.as_secs());
+        }
+        state.pace.pause(now + pause);
+        pause
     }
 
     /// A request went through.
@@ -228,8 +253,16 @@ mod tests {
             // Bursts of wishes after idle times, each served as soon as it may be, some of them paused.
             for (idle, wishes, pause) in gaps {
                 now += Duration::from_millis(idle);
-                if pause == 0 {
-                    pace.pause(now + Duration::from_secs(7));
+                match pause {
+                    0 => pace.pause(now + Duration::from_secs(7)),
+                    1 => {
+                        // A turn that is given back, and whatever is made of it.
+                        now = now.max(pace.ready());
+                        pace.take(now);
+                        now += Duration::from_millis(idle / 7);
+                        pace.give_back();
+                    }
+                    _ => {}
                 }
                 for _ in 0..wishes {
                     now = now.max(pace.ready());
@@ -251,12 +284,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tokens_go_before_polls_and_polls_before_submits() {
+    async fn tokens_go_first_and_polls_and_submits_by_turns() {
         let budget = Budget::new(60);
         budget.turn(Call::Submit).await;
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut waiting = tokio::task::JoinSet::new();
-        for call in [Call::Submit, Call::Poll, Call::Token, Call::Poll] {
+        for call in [Call::Submit, Call::Submit, Call::Poll, Call::Poll, Call::Poll, Call::Poll, Call::Token] {
             let (budget, order) = (budget.clone(), Arc::clone(&order));
             waiting.spawn(async move {
                 budget.turn(call).await;
@@ -265,8 +298,21 @@ mod tests {
         }
         let start = Instant::now();
         waiting.join_all().await;
-        assert_eq!(*order.lock().unwrap(), [Call::Token, Call::Poll, Call::Poll, Call::Submit]);
-        assert!(start.elapsed() >= Duration::from_secs(4) && start.elapsed() < Duration::from_millis(4_100), "{:?}", start.elapsed());
+        let (token, poll, submit) = (Call::Token, Call::Poll, Call::Submit);
+        assert_eq!(*order.lock().unwrap(), [token, poll, submit, poll, submit, poll, poll]);
+        assert!(start.elapsed() >= Duration::from_secs(7) && start.elapsed() < Duration::from_millis(7_100), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_is_given_back_is_the_next_ones() {
+        let budget = Budget::new(60);
+        budget.turn(Call::Poll).await;
+        budget.give_back();
+        let start = Instant::now();
+        budget.turn(Call::Poll).await;
+        assert_eq!((start.elapsed(), budget.traffic().requests), (Duration::ZERO, 1));
+        budget.turn(Call::Poll).await;
+        assert!(start.elapsed() >= Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -286,13 +332,16 @@ mod tests {
         let budget = Budget::new(300);
         let start = Instant::now();
         budget.turn(Call::Submit).await;
-        assert_eq!(budget.throttled(|strikes| Duration::from_secs(u64::from(strikes) * 10)), Duration::from_secs(10));
+        let tens = |strikes| Duration::from_secs(u64::from(strikes) * 10);
+        assert_eq!(budget.throttled(start, tens), Duration::from_secs(10));
+        assert_eq!(budget.throttled(start, tens), Duration::from_secs(10), "it was on its way together with the first");
         for _ in 0..6 {
             budget.turn(Call::Token).await;
         }
         let took = start.elapsed();
         // Ten seconds, then six turns without a burst: five intervals of 60 s / 296.
         assert!(took >= Duration::from_millis(11_010) && took < Duration::from_millis(11_300), "{took:?}");
-        assert_eq!((budget.traffic().requests, budget.traffic().throttled), (7, 1));
+        assert_eq!((budget.traffic().requests, budget.traffic().throttled), (7, 2));
+        assert_eq!(budget.throttled(Instant::now(), tens), Duration::from_secs(20));
     }
 }

@@ -5,7 +5,14 @@ use super::budget::{Budget, Call};
 use super::retry::{self, Retries};
 use crate::config::Api;
 use crate::http::{CallError, Http, Reply};
+use crate::model::Secret;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// How many tokens are remembered, so that they can be taken out of what the platform says.
+const REMEMBERED: usize = 4;
 
 /// What all requests of one client share.
 #[derive(Debug)]
@@ -14,11 +21,13 @@ pub(super) struct Caller {
     pub(super) settings: Api,
     pub(super) budget: Budget,
     retries: Retries,
+    /// The latest tokens.
+    secrets: Mutex<VecDeque<Arc<Secret>>>,
 }
 
 impl Caller {
     pub(super) fn new(http: Http, settings: Api, per_minute: usize) -> Self {
-        Self { http, settings, budget: Budget::new(per_minute), retries: Retries::new() }
+        Self { http, settings, budget: Budget::new(per_minute), retries: Retries::new(), secrets: Mutex::default() }
     }
 
     /// Waits for a turn and sends.
@@ -35,11 +44,15 @@ impl Caller {
     /// # Errors
     /// [`CallError`].
     pub(super) async fn send(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Reply, CallError> {
+        let sent = Instant::now();
         let mut reply = self.http.send(request, timeout).await?;
+        if !reply.is_success() {
+            self.conceal_in(&mut reply.body);
+        }
         match reply.status {
             429 => {
                 let asked = reply.retry_after;
-                reply.retry_after = Some(self.budget.throttled(|strikes| retry::wait(&self.settings, asked, strikes)));
+                reply.retry_after = Some(self.budget.throttled(sent, |strikes| retry::pause(&self.settings, asked, strikes)));
             }
             500.. => {}
             _ => {
@@ -57,5 +70,25 @@ impl Caller {
             self.budget.retried();
         }
         granted.then(|| retry::wait(&self.settings, asked, attempt))
+    }
+
+    /// A token from now on, which some platforms repeat in what they say of it.
+    pub(super) fn conceal(&self, token: Arc<Secret>) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.push_front(token);
+        secrets.truncate(REMEMBERED);
+    }
+
+    /// Takes secrets out of what the platform says went wrong.
+    fn conceal_in(&self, body: &mut Vec<u8>) {
+        let tokens = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut text = String::from_utf8_lossy(body).into_owned();
+        for secret in tokens.iter().map(|token| token.expose()).chain([self.settings.client_secret.expose()]) {
+            // A shorter one stands in texts by chance.
+            if secret.len() >= 6 && text.contains(secret) {
+                text = text.replace(secret, "***");
+                *body = text.clone().into_bytes();
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::budget::Call;
 use super::caller::Caller;
 use super::profile::{Discovery, Profile};
 use super::wire::Pointer;
-use super::{ApiError, call_text, described};
+use super::{ApiError, call_text, described, retry};
 use crate::config::Api;
 use crate::http::CallError;
 use tokio::sync::OnceCell;
@@ -43,8 +43,8 @@ impl Directory {
         let (base, login) = (set(&settings.base_url, "base_url")?, set(&settings.login_url, "login_url")?);
         let document = set(&settings.discovery_url, "discovery_url")?;
         let name = &settings.profile;
-        let missing = |what: String| Err(ApiError::Credentials(what));
-        if let (None, Some(example), None) = (&login, &profile.token.apart, &document) {
+        let missing = |what: String| Err(ApiError::Settings(what));
+        if let (None, Some(example), true) = (&login, &profile.token.apart, base.is_some() || document.is_none()) {
             let what = "api.login_url is not set (TRACEJURY_LOGIN_URL)";
             return missing(format!("{what}: the profile {name} gets its tokens from another host, such as {example}"));
         }
@@ -61,7 +61,7 @@ impl Directory {
     /// The hosts, asked for where they are not known yet.
     ///
     /// # Errors
-    /// [`ApiError::Unreachable`] where the document cannot be had, [`ApiError::Credentials`] where it cannot be used.
+    /// [`ApiError::Unreachable`] where the document cannot be had, [`ApiError::Settings`] where it cannot be used.
     pub(super) async fn get(&self, caller: &Caller) -> Result<&Hosts, ApiError> {
         match self {
             Self::Set(hosts) => Ok(hosts),
@@ -75,8 +75,12 @@ impl Directory {
             Self::Set(hosts) if hosts.base == hosts.login => vec![("api.base_url", &hosts.base)],
             Self::Set(hosts) => vec![("api.base_url", &hosts.base), ("api.login_url", &hosts.login)],
             Self::Discovered(document) => {
-                let named = document.found.get().map(|hosts| ("the platform", hosts.base.as_str()));
-                [Some(("api.discovery_url", document.url.as_str())), named].into_iter().flatten().collect()
+                let mut known = vec![("api.discovery_url", document.url.as_str())];
+                if let Some(hosts) = document.found.get() {
+                    known.push(("the platform", &hosts.base));
+                    known.extend((hosts.login != hosts.base).then_some(("the host of tokens", hosts.login.as_str())));
+                }
+                known
             }
         }
     }
@@ -88,16 +92,19 @@ impl Document {
         let request = caller.http.get(self.url.as_str()).header("accept", "application/json");
         let reply = match caller.call(Call::Token, request, timeout).await {
             Ok(reply) if reply.is_success() => reply,
-            Ok(reply) if reply.status == 429 || reply.status >= 500 => {
+            Ok(reply) if reply.status == 429 || retry::is_transient(reply.status) => {
                 return Err(ApiError::Unreachable(format!("discovery: {}", described(reply.status, &reply.body))));
             }
-            Ok(reply) => return Err(ApiError::Credentials(format!("api.discovery_url: {}", described(reply.status, &reply.body)))),
-            Err(CallError::Fatal(text)) => return Err(ApiError::Credentials(format!("api.discovery_url: {text}"))),
+            Ok(reply) => return Err(ApiError::Settings(format!("api.discovery_url: {}", described(reply.status, &reply.body)))),
+            Err(CallError::Fatal(text)) => return Err(ApiError::Settings(format!("api.discovery_url: {text}"))),
             Err(error) => return Err(ApiError::Unreachable(call_text("discovery", &error))),
         };
         let document = String::from_utf8_lossy(&reply.body);
+        if !document.trim_start().starts_with('{') {
+            return Err(ApiError::Unreachable("discovery: the answer is no JSON document; is api.discovery_url right?".to_owned()));
+        }
         let named = |text: &str| resolved(text, &document).and_then(|host| checked(&host, "its answer").map_err(|e| e.to_string()));
-        let wrong = |what: String| ApiError::Credentials(format!("api.discovery_url: {what}"));
+        let wrong = |what: String| ApiError::Settings(format!("api.discovery_url: {what}"));
         let base = named(&self.form.base).map_err(wrong)?;
         let login = match (&self.login, &self.form.login) {
             (Some(login), _) => login.clone(),
@@ -124,7 +131,7 @@ fn resolved(text: &str, document: &str) -> Result<String, String> {
 
 /// A base address that a secret may be sent to.
 fn checked(text: &str, name: &str) -> Result<String, ApiError> {
-    let refuse = |why: &str| Err(ApiError::Credentials(format!("{name} {why}")));
+    let refuse = |why: &str| Err(ApiError::Settings(format!("{name} {why}")));
     let Ok(url) = reqwest::Url::parse(text) else { return refuse("is not a URL such as https://api.example.com") };
     if url.host_str().is_none() {
         return refuse("names no host");

@@ -13,6 +13,8 @@ pub enum Visible {
     Yes,
     /// It is not, in the platform's words.
     No(String),
+    /// The client may not look there.
+    Forbidden(String),
     /// The profile has no way to see it without running it.
     Unknown,
 }
@@ -65,7 +67,8 @@ impl DebugApi {
         match reply.status {
             200..300 => Ok(Visible::Yes),
             404 => Ok(Visible::No(text)),
-            401 | 403 => Err(ApiError::Credentials(text)),
+            403 => Ok(Visible::Forbidden(text)),
+            401 => Err(ApiError::Credentials(text)),
             429 | 500.. => Err(ApiError::Unreachable(text)),
             _ => Err(ApiError::Refused(text)),
         }

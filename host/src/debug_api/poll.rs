@@ -3,7 +3,7 @@
 
 use super::budget::Call;
 use super::schedule::Ticket;
-use super::{ApiError, DebugApi, Session, call_text, described, read_apart, submit};
+use super::{ApiError, DebugApi, Ended, Session, call_text, described, read_apart, retry, submit};
 use crate::http::{CallError, Reply};
 use crate::model::{Status, Trace};
 use std::future::Future;
@@ -53,6 +53,8 @@ struct Bounds {
     visible_within: Duration,
     /// How many answers in a row may be unreadable.
     unreadable: usize,
+    /// When, after it, somebody wants to know whether the session has ended.
+    expected_within: Option<Duration>,
 }
 
 /// One poll; a trait, so that the waiting can be tested without a network.
@@ -61,22 +63,30 @@ trait Ask<T> {
     fn ask(&mut self, troubles: u32) -> impl Future<Output = Result<Seen<T>, ApiError>> + Send;
 }
 
-pub(super) async fn until_ended(api: &DebugApi, session: &Session, mut ticket: Ticket) -> Result<Trace, ApiError> {
+pub(super) async fn until_ended(api: &DebugApi, session: &Session, mut ticket: Ticket) -> Result<Ended, ApiError> {
     let settings = &api.caller.settings;
     let bounds = Bounds {
         since: session.since,
         deadline: settings.deadline.duration(),
         visible_within: settings.visible_within.duration(),
         unreadable: settings.attempts.get(),
+        expected_within: session.expected_within,
     };
-    wait(bounds, &mut ticket, Poller { api, session, until: bounds.since + bounds.deadline, token_renewed: false }).await
+    let (trace, ran_at_least) =
+        wait(bounds, &mut ticket, Poller { api, session, until: bounds.since + bounds.deadline, token_renewed: false }).await?;
+    Ok(Ended { trace, ran_at_least })
 }
 
 /// Polls until the session has ended or the deadline has passed. Throttling is no answer: where the deadline falls into a wait that
-/// the platform asked for, one more poll is made after it, since the session may long be done.
-async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -> Result<T, ApiError> {
+/// the platform asked for, one more poll is made after it, since the session may long be done. Beside what the end brought it is told
+/// how long after its submit the session was last found running.
+async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -> Result<(T, Duration), ApiError> {
     let until = bounds.since + bounds.deadline;
-    let mut next = (bounds.since + jittered(ticket.first())).min(until);
+    // Asked too early, the answer would say nothing about whether the session keeps to its time.
+    let wanted = bounds.expected_within.map(|within| bounds.since + within + Duration::from_millis(1));
+    let in_time = |next: Instant| wanted.filter(|wanted| Instant::now() < *wanted).map_or(next, |wanted| next.min(wanted)).min(until);
+    let mut next = in_time(bounds.since + jittered(ticket.first()));
+    let (mut not_before, mut running) = (bounds.since, Duration::ZERO);
     let mut last = None;
     let mut trouble: Option<String> = None;
     let (mut troubles, mut unreadable) = (0, 0);
@@ -84,26 +94,30 @@ async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -
         tokio::select! {
             biased;
             () = ticket.learned() => {
-                next = next.min(bounds.since + jittered(ticket.first()));
+                next = next.min(bounds.since + jittered(ticket.first())).max(not_before);
                 continue;
             }
             () = sleep_until(next) => {}
         }
+        let asked = bounds.since.elapsed();
         let seen = poller.ask(troubles).await?;
         let (now, elapsed) = (Instant::now(), bounds.since.elapsed());
+        if let Seen::Nothing { why, .. } | Seen::Unknown(why) | Seen::Unreadable(why) = &seen {
+            tracing::debug!(troubles, "poll: {why}");
+        }
         let (why, wait) = match seen {
             Seen::Ended(trace) => {
                 ticket.ended(elapsed);
-                return Ok(trace);
+                return Ok((trace, running));
             }
             Seen::Again => continue,
             Seen::Running(status) => {
-                (last, trouble, troubles, unreadable) = (Some(status), None, 0, 0);
+                (last, trouble, troubles, unreadable, running) = (Some(status), None, 0, 0, asked);
                 if now >= until {
                     ticket.ended(bounds.deadline);
                     return Err(deadline(bounds.deadline, last, None));
                 }
-                next = (now + jittered(ticket.next(elapsed))).min(until);
+                next = in_time(now + jittered(ticket.next(elapsed)));
                 continue;
             }
             Seen::Unknown(why) if last.is_some() => return Err(ApiError::Gone(format!("{why}: the session has expired or was purged"))),
@@ -131,6 +145,9 @@ async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -
             Wait::Backoff(wait) => (now + wait).min(until),
             Wait::Ordinary => (now + jittered(ticket.next(elapsed))).min(until),
         };
+        if !matches!(wait, Wait::Ordinary) {
+            not_before = next;
+        }
         trouble = Some(why);
     }
 }
@@ -162,9 +179,8 @@ impl Ask<Trace> for Poller<'_> {
     async fn ask(&mut self, troubles: u32) -> Result<Seen<Trace>, ApiError> {
         let (api, session) = (self.api, self.session);
         // A platform that is down must not hold a vector past its deadline; a turn comes in any case.
-        let token = tokio::time::timeout_at(self.until.max(Instant::now() + LAST_TRY), api.tokens.get()).await;
-        let got = match token {
-            Ok(Ok(before)) => api.admitted(Call::Poll, &before).await,
+        let got = match tokio::time::timeout_at(self.until.max(Instant::now() + LAST_TRY), api.tokens.get()).await {
+            Ok(Ok(got)) => api.admitted(Call::Poll, got).await,
             Ok(Err(error)) => Err(error),
             Err(_) => Err(ApiError::Unreachable("no token in time".to_owned())),
         };
@@ -180,7 +196,7 @@ impl Ask<Trace> for Poller<'_> {
             wait: match (asked, api.caller.retry(asked, troubles + 1)) {
                 (Some(_), Some(wait)) => Wait::Asked(wait),
                 (None, Some(wait)) => Wait::Backoff(wait),
-                (Some(asked), None) => Wait::Asked(super::retry::wait(&api.caller.settings, Some(asked), troubles + 1)),
+                (Some(asked), None) => Wait::Asked(retry::wait(&api.caller.settings, Some(asked), troubles + 1)),
                 (None, None) => Wait::Ordinary,
             },
         };
@@ -191,16 +207,21 @@ impl Ask<Trace> for Poller<'_> {
             Err(error) => return Ok(failed(call_text("poll", &error), None)),
         };
         let text = || described(reply.status, &reply.body);
+        if reply.status != 401 {
+            api.tokens.served(&got.token);
+        }
         match reply.status {
-            401 if self.token_renewed || got.fetched => Err(submit::rejected(&reply)),
             401 => {
+                let (error, fresh) = (submit::rejected(&reply), got.is_fresh());
+                api.tokens.reject(&got.token, &error);
+                if self.token_renewed || fresh {
+                    return Err(error);
+                }
                 self.token_renewed = true;
-                api.tokens.reject(&got.token).await;
                 Ok(Seen::Again)
             }
             429 => Ok(Seen::Nothing { why: text(), wait: Wait::Asked(reply.retry_after.unwrap_or_default()) }),
-            // 408 and 425 are the server's own word that asking again is right (RFC 9110 §15.5.9, RFC 8470 §5.2).
-            408 | 425 | 500.. => Ok(failed(text(), reply.retry_after)),
+            status if retry::is_transient(status) => Ok(failed(text(), reply.retry_after)),
             _ => {
                 self.token_renewed = false;
                 read(api, reply, session).await
@@ -251,9 +272,20 @@ mod tests {
     }
 
     async fn play(answers: Vec<Seen<u8>>) -> (Result<u8, ApiError>, Vec<Duration>) {
+        let (result, polled) = play_within(answers, None).await;
+        (result.map(|(ended, _)| ended), polled)
+    }
+
+    async fn play_within(answers: Vec<Seen<u8>>, expected_within: Option<Duration>) -> (Result<(u8, Duration), ApiError>, Vec<Duration>) {
         let start = Instant::now();
         let mut script = Script { answers: answers.into(), polled: Vec::new(), start };
-        let bounds = Bounds { since: start, deadline: Duration::from_secs(20), visible_within: Duration::from_secs(3), unreadable: 3 };
+        let bounds = Bounds {
+            since: start,
+            deadline: Duration::from_secs(20),
+            visible_within: Duration::from_secs(3),
+            unreadable: 3,
+            expected_within,
+        };
         let settings = toml::from_str("poll_first_ms = 500\npoll_max_ms = 5000").unwrap();
         let action = "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
         let mut ticket = Schedule::default().ticket(action, crate::model::Environment::Test, &settings);
@@ -322,5 +354,16 @@ mod tests {
         assert_eq!(polled.last().unwrap().as_millis(), 20_000);
         let (result, polled) = play((0..100).map(|_| trouble(Wait::Ordinary)).collect()).await;
         assert!(result.is_err() && polled.len() < 12, "no faster than any poll: {polled:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_should_have_ended_is_asked_about_then() {
+        let within = Some(Duration::from_millis(2_000));
+        let (result, polled) = play_within(vec![running(), running(), running(), Seen::Ended(1)], within).await;
+        let (_, at_least) = result.unwrap();
+        let wanted = polled.iter().find(|at| at.as_millis() == 2_001).expect("just after its time");
+        assert!(at_least >= *wanted, "it was found running after its time: {polled:?}");
+        let (result, _) = play_within(vec![running(), Seen::Ended(1)], within).await;
+        assert!(result.unwrap().1 < Duration::from_secs(1), "it may have ended as soon as it was last found running");
     }
 }

@@ -3,7 +3,7 @@
 
 use super::template::{Body, Place, Template};
 use super::wire::Pointer;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
@@ -127,7 +127,9 @@ impl Profile {
     /// What is wrong, with the key it is wrong at.
     pub(super) fn named(name: &str, own: &BTreeMap<String, toml::Table>) -> Result<Self, String> {
         let table = table(name, own, &mut Vec::new())?;
-        let profile: Self = table.try_into().map_err(|e: toml::de::Error| format!("profiles.{name}: {}", described(&e)))?;
+        let extends = own.get(name).is_none_or(|table| table.contains_key("extends"));
+        let hint = if extends { "" } else { "; `extends = \"cxone\"` takes from another profile what this one does not say" };
+        let profile: Self = table.try_into().map_err(|e: toml::de::Error| format!("profiles.{name}: {}{hint}", described(&e)))?;
         profile.check().map_err(|what| format!("profiles.{name}.{what}"))?;
         Ok(profile)
     }
@@ -149,10 +151,23 @@ impl Profile {
             return Err("submit.session: belongs to poll; a platform that answers with the trace has neither".to_owned());
         }
         let calls = [Some((&submit.url, &submit.headers)), self.poll.as_ref().map(Call::parts), self.probe.as_ref().map(Call::parts)];
+        if self.poll.as_ref().is_some_and(|poll| !poll.url.has(Place::Session)) {
+            return Err("poll.url: has no {session}".to_owned());
+        }
+        if !(self.token.url.begins_with(Place::Base) || self.token.url.begins_with(Place::Login)) {
+            return Err("token.url: must begin with {base} or {login}".to_owned());
+        }
         for (i, (url, headers)) in calls.into_iter().enumerate().filter_map(|(i, call)| Some((i, call?))) {
             let call = ["submit", "poll", "probe"].get(i).copied().unwrap_or_default();
             if i != 1 && (url.has(Place::Session) || headers.values().any(|h| h.has(Place::Session))) {
                 return Err(format!("{call}: there is no {{session}} yet"));
+            }
+            if !(url.begins_with(Place::Base) || url.begins_with(Place::Login)) {
+                return Err(format!("{call}.url: must begin with {{base}} or {{login}}"));
+            }
+            let filled = |value: &Template| value.filled(|_| &"x");
+            if let Some((name, _)) = headers.iter().find(|(_, value)| reqwest::header::HeaderValue::from_str(&filled(value)).is_err()) {
+                return Err(format!("{call}.headers.{name}: has a value that is none of a header's"));
             }
             if let Some(bad) = headers.keys().find(|name| reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err()) {
                 return Err(format!("{call}.headers: {bad} is not a header's name"));
@@ -182,7 +197,10 @@ fn table(name: &str, own: &BTreeMap<String, toml::Table>, seen: &mut Vec<String>
         None => match built_in() {
             Some(text) => toml::from_str(text).map_err(|e| format!("profiles.{name}: {}", described(&e)))?,
             None if seen.iter().any(|s| s == name) => return Err(format!("profiles.{name}: extends itself")),
-            None => return Err(format!("no profile is named {name}; there are {}", known(own))),
+            None => {
+                let place = seen.last().map_or("api.profile".to_owned(), |by| format!("profiles.{by}.extends"));
+                return Err(format!("{place}: no profile is named {name}; there are {}", known(own)));
+            }
         },
     };
     let Some(base) = table.remove("extends") else { return Ok(table) };
@@ -207,12 +225,6 @@ fn lay_over(below: &mut toml::Table, above: toml::Table) {
 fn described(error: &toml::de::Error) -> String {
     // Of an error in a table that was read already only the message is left.
     error.to_string().trim().replace('\n', ": ")
-}
-
-impl<'de> Deserialize<'de> for Pointer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 #[cfg(test)]
@@ -246,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let error = |text: &str, name: &str| Profile::named(name, &own(text)).unwrap_err();
-        assert_eq!(error("[b]\n", "a"), "no profile is named a; there are b, cxone, genesys");
+        assert_eq!(error("[b]\n", "a"), "api.profile: no profile is named a; there are b, cxone, genesys");
         assert_eq!(error("[a]\nextends='b'\n[b]\nextends='a'", "a"), "profiles.a: extends itself");
         assert!(error("[a]\nextends='cxone'\n[a.poll]\nadress='x'", "a").contains("adress"));
         assert!(error("[a]\nextends='cxone'\n[a.submit]\nbody={}", "a").starts_with("profiles.a.submit.body: has no place"));
@@ -254,6 +266,11 @@ mod tests {
         assert!(
             error("[a]\nextends='cxone'\n[a.probe]\nurl='{base}/{session}'", "a").starts_with("profiles.a.probe: there is no {session}")
         );
+        assert_eq!(error("[a]\nextends='cxnoe'", "a"), "profiles.a.extends: no profile is named cxnoe; there are a, cxone, genesys");
+        assert!(error("[cxone]\nrequests_per_minute = 7", "cxone").ends_with("takes from another profile what this one does not say"));
+        assert!(error("[a]\nextends='cxone'\n[a.poll]\nurl='{base}/x'", "a").contains("poll.url: has no {session}"));
+        assert!(error("[a]\nextends='cxone'\n[a.submit]\nurl='https://a.example/{action}'", "a").contains("must begin with {base}"));
+        assert!(error("[a]\nextends='cxone'\n[a.poll.headers]\nx=\"a\\u0007\"", "a").contains("poll.headers.x: has a value"));
         assert!(error("[a]\nextends='cxone'\n[a.poll]\nurl='{host}'", "a").contains("{host} is not known"));
         assert!(error("[a]\nextends='cxone'\n[a.trace]\nstatus='status'", "a").contains("begins with /"));
         assert!(error("[a]\nextends='cxone'\n[a.poll.headers]\n'a b'='c'", "a").contains("a b is not a header's name"));

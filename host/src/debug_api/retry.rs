@@ -6,13 +6,28 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The wait after attempt number `attempt` (from 1) of any call: what the platform asked for, within the settings' bounds, or
-/// a backoff of ours.
+/// a backoff of ours where that is longer.
 pub(super) fn wait(settings: &Api, asked: Option<Duration>, attempt: u32) -> Duration {
     let (first, cap) = (settings.retry_first.duration(), settings.retry_after_max.duration());
     // Never less than half a first wait: a `Retry-After` of 0 must not make a hammer of us.
     let backoff = crate::http::backoff(first, attempt, cap).max(first / 2);
     // A little jitter on top of what was asked, so that waiting vectors do not all come back in one instant.
     asked.map_or(backoff, |asked| asked.min(cap).max(backoff) + Duration::from_millis(fastrand::u64(0..50)))
+}
+
+/// How long everybody waits after the 429 that is number `strikes` (from 1) in a row: as long as was asked for, within the settings'
+/// bounds; where nothing was asked for that is worth the name, a backoff of ours.
+pub(super) fn pause(settings: &Api, asked: Option<Duration>, strikes: u32) -> Duration {
+    match asked {
+        Some(asked) if asked >= settings.retry_first.duration() => asked.min(settings.retry_after_max.duration()),
+        _ => wait(settings, asked, strikes),
+    }
+}
+
+/// Whether a status tells of trouble that may be over the next time. 408 and 425 are the server's own word that asking again is right
+/// (RFC 9110 §15.5.9, RFC 8470 §5.2).
+pub(super) fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 425 | 500..)
 }
 
 /// The budget of retries: a bucket of tokens, one taken by each retry, a tenth given back by each request that went through. An

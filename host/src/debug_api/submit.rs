@@ -6,6 +6,7 @@ use super::wire;
 use super::{ApiError, DebugApi, Session, call_text, described, no_more_retries, retry};
 use crate::http::{CallError, Reply};
 use crate::model::{SessionId, Vector};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -36,15 +37,23 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
         let since = Instant::now();
         let request = api.request(vector.action, vector.environment, None, &got.token).await?;
         let sent = send(api, request.header("content-type", "application/json").body(body.clone()), stop).await?;
+        if let Ok(reply) = &sent
+            && reply.status != 401
+        {
+            api.tokens.served(&got.token);
+        }
         let (text, wait) = match sent {
             Ok(reply) => match meaning(&reply) {
-                Meaning::Accepted => return session(api, reply, vector, since).await,
-                Meaning::NewToken if !renewed && !got.fetched => {
+                Meaning::NewToken => {
+                    let (error, fresh) = (rejected(&reply), got.is_fresh());
+                    api.tokens.reject(&got.token, &error);
+                    if renewed || fresh {
+                        return Err(error);
+                    }
                     renewed = true;
-                    api.tokens.reject(&got.token).await;
                     continue;
                 }
-                Meaning::NewToken => return Err(rejected(&reply)),
+                Meaning::Accepted => return session(api, reply, vector, since).await,
                 Meaning::Throttled => (described(reply.status, &reply.body), None),
                 Meaning::TryLater => {
                     put_off += 1;
@@ -69,7 +78,7 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
         if since.elapsed() + wait.unwrap_or_default() > settings.deadline.duration() {
             return Err(ApiError::Unreachable(format!("not submitted after {} s: {text}", since.elapsed().as_secs())));
         }
-        tracing::debug!(attempt, ?wait, "submit: trying again");
+        tracing::debug!(attempt, ?wait, "submit: trying again: {text}");
         tokio::select! {
             () = stopped(stop) => return Err(ApiError::Stopped),
             () = sleep(wait.unwrap_or_default()) => {}
@@ -88,7 +97,10 @@ async fn send(
         return Ok(api.caller.send(request, settings.submit_timeout.duration()).await);
     }
     tokio::select! {
-        sent = api.caller.send(request, settings.deadline.duration()) => Ok(sent),
+        sent = api.caller.send(request, settings.deadline.duration()) => Ok(sent.map_err(|error| match error {
+            CallError::Ambiguous(text) => CallError::Ambiguous(format!("{text} (api.deadline_ms is {})", settings.deadline.duration().as_millis())),
+            other => other,
+        })),
         () = stopped(stop) => Err(ambiguous("stopped while the action was running")),
     }
 }
@@ -120,14 +132,15 @@ async fn session(api: &DebugApi, reply: Reply, vector: &Vector, since: Instant) 
         let id = named_by_header(api, &reply);
         let answer = super::read_apart(api, reply, id.clone(), action, environment).await.map_err(|what| ambiguous(&what))?;
         let trace = answer.ended.ok_or_else(|| ambiguous(&format!("the answer's status {} is not known", answer.status)))?;
-        return Ok(Session { id, action, environment, since, ticket: None, answer: Some(trace) });
+        return Ok(Session { id, action, environment, since, ticket: None, expected_within: None, answer: Some(trace) });
     };
     let text = String::from_utf8_lossy(&reply.body);
     let id = pointer.find(&text).and_then(|raw| wire::text_of(serde_json::from_str(raw.get()).ok()?));
     let id = id.ok_or_else(|| ambiguous(&format!("the platform answered {} without a session id", reply.status)))?;
     let id = id.parse().map_err(|e| ambiguous(&format!("the session id {e}")))?;
     let ticket = Some(api.schedule.ticket(action, environment, &api.caller.settings));
-    Ok(Session { id, action, environment, since, ticket, answer: None })
+    let expected_within = vector.expect.as_ref().and_then(|expect| expect.max_duration_ms).map(Duration::from_millis);
+    Ok(Session { id, action, environment, since, ticket, expected_within, answer: None })
 }
 
 fn named_by_header(api: &DebugApi, reply: &Reply) -> SessionId {
@@ -146,7 +159,6 @@ pub(super) fn rejected(reply: &Reply) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn reply(status: u16, retry_after: Option<u64>) -> Reply {
         Reply { status, retry_after: retry_after.map(Duration::from_secs), ..Reply::default() }

@@ -59,6 +59,11 @@ impl Template {
         self.0.contains(&Part::Place(place))
     }
 
+    /// Whether it begins with this place.
+    pub(super) fn begins_with(&self, place: Place) -> bool {
+        matches!(self.0.as_slice(), [Part::Text(text), Part::Place(first), ..] if text.is_empty() && *first == place)
+    }
+
     /// The text, with what `fill` has for each place.
     pub(super) fn filled<'a>(&self, fill: impl Fn(Place) -> &'a dyn std::fmt::Display) -> String {
         let mut text = String::new();

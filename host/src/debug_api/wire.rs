@@ -2,7 +2,7 @@
 //! its parts is the profile's to say.
 
 use super::profile::{StepForm, TraceForm};
-use crate::model::{ActionId, Environment, Fault, Secret, SessionId, Status, Step, Trace};
+use crate::model::{ActionId, Environment, Fault, Secret, SessionId, Status, Step, Trace, without_place};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// The most steps a trace may have. A real one has some dozens; each takes some hundred bytes, whatever little the answer spent on it.
 const MAX_STEPS: usize = 100_000;
@@ -18,8 +19,27 @@ const MAX_STEPS: usize = 100_000;
 #[derive(Deserialize)]
 pub(super) struct TokenAnswer {
     pub(super) access_token: Secret,
-    pub(super) expires_in: Option<u64>,
-    pub(super) scope: Option<String>,
+    expires_in: Option<Value>,
+    scope: Option<Value>,
+}
+
+impl TokenAnswer {
+    /// The life in seconds; some platforms write it as a text.
+    pub(super) fn expires_in(&self) -> Option<u64> {
+        match self.expires_in.as_ref()? {
+            Value::String(text) => text.trim().parse().ok(),
+            number => number.as_u64().or_else(|| Duration::try_from_secs_f64(number.as_f64()?).ok().map(|life| life.as_secs())),
+        }
+    }
+
+    /// The scopes, separated by blanks; some platforms write a list.
+    pub(super) fn scope(&self) -> Option<String> {
+        match self.scope.as_ref()? {
+            Value::String(text) => Some(text.clone()),
+            Value::Array(items) => Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
+            _ => None,
+        }
+    }
 }
 
 /// Where in a JSON document something stands (RFC 6901).
@@ -32,6 +52,12 @@ impl FromStr for Pointer {
     fn from_str(text: &str) -> Result<Self, String> {
         let tokens = text.strip_prefix('/').ok_or_else(|| format!("{text} is no JSON pointer, which begins with /"))?;
         Ok(Self(tokens.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Pointer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -111,8 +137,10 @@ impl<'a> Answer<'a> {
     /// # Errors
     /// What it is instead of an answer.
     pub(super) fn read(text: &'a str, form: &TraceForm) -> Result<Self, String> {
+        let wanted = [Some(&form.status), form.error.as_ref(), Some(&form.steps)];
+        // Serde's own word for a value of another kind would show the value.
         let [status, error, steps] =
-            pick(text, [Some(&form.status), form.error.as_ref(), Some(&form.steps)]).map_err(|e| strip_place(&e))?;
+            pick(text, wanted).map_err(|e| if e.is_data() { "it is no object".to_owned() } else { strip_place(&e) })?;
         let status = status.and_then(|raw| text_of(serde_json::from_str(raw.get()).ok()?)).ok_or("there is no status in it")?;
         let status = if form.completed.contains(&status) {
             Status::COMPLETED.to_owned()
@@ -252,8 +280,7 @@ pub(super) fn text_of(value: Value) -> Option<String> {
 
 /// A message of serde_json without the line and column at its end, which say little about a text on one line.
 pub(super) fn strip_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rfind(" at line ").map_or(text.clone(), |end| text.chars().take(end).collect())
+    without_place(&error.to_string()).to_owned()
 }
 
 /// The most of an error answer's text that is kept. It is cut short for people only after input values in it are masked: a cut
@@ -365,7 +392,7 @@ mod tests {
         assert_eq!(read("cxone", "<html>").unwrap_err(), "expected value");
         assert_eq!(read("cxone", r#"{"status":"COMPL"#).unwrap_err(), "EOF while parsing a string");
         assert_eq!(read("cxone", "{}").unwrap_err(), "there is no status in it");
-        assert_eq!(read("cxone", "[]").unwrap_err(), "invalid type: sequence, expected an object");
+        assert_eq!(read("cxone", "[]").unwrap_err(), "it is no object");
         let many = format!(r#"{{"status":"FAILED","trace":[{}0]}}"#, "0,".repeat(MAX_STEPS));
         assert_eq!(read("cxone", &many).unwrap_err(), "the trace has more than 100000 steps");
     }

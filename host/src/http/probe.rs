@@ -80,11 +80,17 @@ impl Http {
                     found.passed(Stage::Tls, "the certificate holds".to_owned());
                 }
                 found.ahead = response.headers().get(reqwest::header::DATE).and_then(|v| ahead(v.to_str().ok()?, SystemTime::now()));
-                found.passed(Stage::Http, format!("answered {}", response.status().as_u16()));
+                // By what status says nothing: nobody asks for anything there.
+                found.passed(Stage::Http, "answers".to_owned());
                 found
             }
-            Err(e) if is_tls(&e) => found.failed(Stage::Tls, chain(&e)),
-            Err(e) => found.failed(Stage::Http, chain(&e)),
+            Err(e) if is_tls(&e) || (url.scheme() == "https" && e.is_connect()) => found.failed(Stage::Tls, chain(&e)),
+            Err(e) => {
+                if url.scheme() == "https" {
+                    found.passed(Stage::Tls, "the certificate holds".to_owned());
+                }
+                found.failed(Stage::Http, chain(&e))
+            }
         }
     }
 }

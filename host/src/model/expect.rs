@@ -58,8 +58,9 @@ impl Expect {
         if let Some(least) = self.min_confidence.filter(|least| outcome.confidence.is_none_or(|c| c.get() < *least)) {
             lines.push(format!("confidence: expected at least {least}, got {}", or_none(outcome.confidence.map(|c| c.get()))));
         }
-        if let Some(most) = self.max_duration_ms.filter(|most| outcome.execution_duration_ms.is_some_and(|ms| ms > *most)) {
-            lines.push(format!("executionDurationMs: expected at most {most}, got {}", or_none(outcome.execution_duration_ms)));
+        let took = outcome.ran_at_least_ms.or(outcome.execution_duration_ms);
+        if let Some((most, took)) = self.max_duration_ms.zip(took).filter(|(most, took)| took > most) {
+            lines.push(format!("executionDurationMs: expected at most {most}, got {took} or more"));
         }
         lines
     }

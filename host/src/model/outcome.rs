@@ -23,6 +23,10 @@ pub struct Outcome {
     pub status: Option<Status>,
     /// From the submit to the answer that ended the wait, in milliseconds.
     pub execution_duration_ms: Option<u64>,
+    /// How long it ran at least: polls are far between, and the last that found it running says more about how long it took than the one
+    /// that found it ended. Not part of the line: `maxDurationMs` is compared with it.
+    #[serde(skip)]
+    pub ran_at_least_ms: Option<u64>,
     /// Why it failed; none where it did not fail or did not end.
     pub classification: Option<Classification>,
     /// How sure the deciding verdict is.
@@ -76,6 +80,7 @@ impl Outcome {
             environment_id,
             status: None,
             execution_duration_ms: None,
+            ran_at_least_ms: None,
             classification: None,
             confidence: None,
             reason: None,
@@ -187,12 +192,14 @@ pub enum ProblemKind {
     Refused,
     /// The credentials are wrong or not allowed to do this.
     Credentials,
+    /// An address or a profile of the settings leads nowhere.
+    Settings,
     /// The user stopped the run.
     Interrupted,
 }
 
 impl ProblemKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Deadline,
         Self::SessionGone,
         Self::Ambiguous,
@@ -200,6 +207,7 @@ impl ProblemKind {
         Self::Unreadable,
         Self::Refused,
         Self::Credentials,
+        Self::Settings,
         Self::Interrupted,
     ];
 
@@ -214,6 +222,7 @@ impl ProblemKind {
             Self::Unreadable => "unreadable",
             Self::Refused => "refused",
             Self::Credentials => "credentials",
+            Self::Settings => "settings",
             Self::Interrupted => "interrupted",
         }
     }
@@ -224,7 +233,7 @@ impl std::str::FromStr for ProblemKind {
 
     fn from_str(text: &str) -> Result<Self, super::Malformed> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(super::Malformed(
-            "is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, interrupted",
+            "is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, settings, interrupted",
         ))
     }
 }

@@ -4,6 +4,7 @@
 use super::Summary;
 use crate::model::{Classification, Outcome, Status, printable};
 use comfy_table::{ContentArrangement, Table, presets};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// How much of a matched text the table shows, in characters.
@@ -79,25 +80,49 @@ fn mark(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// What a row has no room for: differences from what was expected, problems, dissent.
+/// What a row has no room for: differences from what was expected, problems, dissent. What is the same for many vectors is said once.
 fn details(outcomes: &[Outcome]) -> String {
-    let mut text = String::new();
+    let mut groups: Vec<(Vec<String>, Vec<&Outcome>)> = Vec::new();
+    let mut places = HashMap::new();
     for outcome in outcomes {
-        let mut lines: Vec<String> = outcome.mismatch.iter().map(|m| printable(m)).collect();
-        lines.extend(outcome.problem.as_ref().filter(|_| outcome.expected != Some(true)).map(|p| printable(&p.to_string())));
-        let dissent = outcome
-            .dissent()
-            .map(|v| format!("dissent: {} says {} ({:.2}): {}", v.plugin, v.classification, v.confidence.get(), printable(&v.explanation)));
-        lines.extend(dissent);
+        let lines = lines(outcome);
         if !lines.is_empty() {
-            let session = outcome.session_id.as_ref().map_or_else(String::new, |id| format!(" (session {id})"));
-            let _ = writeln!(text, "\n{} {}{session}", mark(outcome).trim(), printable(&outcome.vector));
-            for line in lines {
-                let _ = writeln!(text, "    {line}");
+            let place = *places.entry((mark(outcome), lines.clone())).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some((_, group)) => group.push(outcome),
+                None => groups.push((lines, vec![outcome])),
             }
         }
     }
+    let mut text = String::new();
+    for (lines, group) in groups {
+        let named = |outcome: &&Outcome| {
+            let session = outcome.session_id.as_ref().map_or_else(String::new, |id| format!(" (session {id})"));
+            format!("{}{session}", printable(&outcome.vector))
+        };
+        let names: Vec<_> = group.iter().take(NAMED).map(named).collect();
+        let more = group.len() - names.len();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let sign = group.first().map_or("", |outcome| mark(outcome).trim());
+        let _ = writeln!(text, "\n{sign} {}{more}", names.join(", "));
+        for line in lines {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
     text
+}
+
+/// How many vectors are named that have the same details.
+const NAMED: usize = 3;
+
+fn lines(outcome: &Outcome) -> Vec<String> {
+    let mut lines: Vec<String> = outcome.mismatch.iter().map(|m| printable(m)).collect();
+    lines.extend(outcome.problem.as_ref().filter(|_| outcome.expected != Some(true)).map(|p| printable(&p.to_string())));
+    let dissent = outcome
+        .dissent()
+        .map(|v| format!("dissent: {} says {} ({:.2}): {}", v.plugin, v.classification, v.confidence.get(), printable(&v.explanation)));
+    lines.extend(dissent);
+    lines
 }
 
 /// The counts, and what to do next.
@@ -146,12 +171,13 @@ fn next_step(classification: &str) -> &'static str {
 fn problem_step(kind: &str) -> &'static str {
     match kind {
         "deadline" => "it may still be running; raise api.deadline_ms",
-        "session-gone" => "the platform no longer has the trace; run again",
+        "session-gone" => "the platform no longer has the trace; where it is always so, check the profile's poll",
         "ambiguous" => "the action may have run; look on the platform before running again",
         "unreachable" => "check the network and the platform, run again",
         "unreadable" => "look at what answers at api.base_url; a proxy or a limit may be in between",
         "refused" => "check dataActionId and environmentId",
         "credentials" => "check client id, secret and scopes",
+        "settings" => "check api.base_url, api.login_url, api.discovery_url and api.profile; `tracejury doctor` helps",
         _ => "run again",
     }
 }

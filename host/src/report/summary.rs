@@ -22,6 +22,8 @@ pub struct Summary {
     pub undecided_problems: BTreeSet<&'static str>,
     /// Who failed to give a verdict, why, and how often. Having no opinion, or nothing to look at, is no failure.
     pub abstained: BTreeMap<(String, String), usize>,
+    /// Whether the user stopped it.
+    pub stopped: bool,
     /// Entries in the audit log.
     pub audited: usize,
     /// What kept entries out of it.

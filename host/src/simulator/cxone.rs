@@ -12,7 +12,10 @@ pub(super) fn route(platform: &Platform, asked: &Asked) -> Result<Handled, Refus
     let method = asked.method.as_str();
     match (segments.as_slice(), method) {
         (["api", "v2", "oauth", "token"], "POST") => platform.token(asked),
-        ([".well-known", "cxone-configuration"], "GET") => Ok(plain(&discovery(asked))),
+        ([".well-known", "cxone-configuration"], "GET") => {
+            let fault = platform.by_chance(&mut platform.state(), Call::Discovery);
+            Ok(Handled { fault, ..plain(&discovery(asked)) })
+        }
         (["api", "v2", "data-actions", action], "GET") => probe(platform, asked, action),
         (["api", "v2", "data-actions", action, "debug"], "POST") => submit(platform, asked, action),
         (["api", "v2", "data-actions", action, "debug-sessions", session], "GET") => poll(platform, asked, action, session),

@@ -23,19 +23,28 @@ impl Journal {
         Self { began: Instant::now(), requests, executed, inputs, duplicates: 0, throttled: 0, in_flight: 0, in_flight_most: 0 }
     }
 
-    /// A request, when it was answered, and with what status; 0 where the connection was cut.
-    pub(super) fn asked(&mut self, asked: &Asked, status: u16) {
+    /// A request has arrived; its number.
+    pub(super) fn arrived(&mut self, asked: &Asked) -> usize {
         // How a client signed in is worth knowing; its secret and tokens are not written down, not even here.
         let scheme = asked.header("authorization").and_then(|h| h.split(' ').next());
         let body = match serde_json::from_slice(&asked.body) {
             Ok(body) => body,
             Err(_) => without_secrets(&String::from_utf8_lossy(&asked.body)),
         };
-        self.throttled += usize::from(status == 429);
         self.requests.push(json!({
-            "atMs": u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), "method": asked.method.as_str(), "path": asked.path, "query": asked.query, "authorization": scheme,
-            "contentType": asked.header("content-type"), "workspace": asked.header("x-nice-workspace-id"), "body": body, "status": status,
+            "atMs": u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), "method": asked.method.as_str(), "path": asked.path,
+            "query": asked.query, "authorization": scheme, "contentType": asked.header("content-type"),
+            "workspace": asked.header("x-nice-workspace-id"), "body": body, "status": null,
         }));
+        self.requests.len() - 1
+    }
+
+    /// With what status it is answered; 0 where the connection is cut. It stays null where the client does not wait for the answer.
+    pub(super) fn answered(&mut self, number: usize, status: u16) {
+        self.throttled += usize::from(status == 429);
+        if let Some(Value::Object(request)) = self.requests.get_mut(number) {
+            request.insert("status".to_owned(), status.into());
+        }
     }
 
     /// An execution has started.

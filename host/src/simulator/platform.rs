@@ -85,24 +85,25 @@ impl Platform {
         if let Some(response) = self.own(asked) {
             return Answer::Reply(response);
         }
+        let number = self.state().journal.arrived(asked);
         let handled = match self.handle(asked) {
             Ok(handled) => handled,
             Err(refusal) => Handled { fault: None, takes: Duration::ZERO, response: self.refused(&refusal) },
         };
         tokio::time::sleep(handled.takes).await;
-        let Some(fault) = handled.fault else { return self.done(asked, handled.response) };
+        let Some(fault) = handled.fault else { return self.done(number, handled.response) };
         tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
         if fault.cut || fault.reset {
-            self.state().journal.asked(asked, 0);
+            self.state().journal.answered(number, 0);
             return if fault.reset { Answer::Reset } else { Answer::Cut };
         }
         let response = if fault.replaces() { of_fault(&fault) } else { handled.response };
-        self.done(asked, broken(response, &fault).await)
+        self.done(number, broken(response, &fault).await)
     }
 
-    /// Writes the request down and dates the answer.
-    fn done(&self, asked: &Asked, mut response: Response) -> Answer {
-        self.state().journal.asked(asked, response.status().as_u16());
+    /// Writes down how the request is answered, and dates the answer.
+    fn done(&self, number: usize, mut response: Response) -> Answer {
+        self.state().journal.answered(number, response.status().as_u16());
         let skew = Duration::from_secs(self.script.limits.clock_skew_secs.unsigned_abs());
         let now = SystemTime::now();
         let date = if self.script.limits.clock_skew_secs < 0 { now.checked_sub(skew) } else { now.checked_add(skew) };

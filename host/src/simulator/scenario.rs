@@ -1,10 +1,14 @@
 //! What the simulated platform plays: a script of scenarios, chosen by the action's id. The format (version 1, JSON or YAML) is the
 //! one `simulate --scenario` reads; the built-in script is written in it.
 
-use crate::model::{ActionId, Secret};
+use crate::model::{ActionId, Secret, without_place};
+use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
+/// The longest time that a script may speak of, in seconds.
+const YEAR: u64 = 366 * 24 * 3600;
 /// The built-in script: an action for every way to fail that the demo shows.
 const BUILT_IN: &str = include_str!("built_in.json");
 
@@ -174,7 +178,8 @@ pub struct Scenario {
     /// Answers given to the first polls of each session in place of the real one.
     #[serde(default)]
     pub poll: Vec<Fault>,
-    /// What a poll answers in the end: `status`, `result`, `trace`. Null: the execution never ends.
+    /// What a poll answers in the end: `status`, `result`, `trace`. Null, which must be written: the execution never ends.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub answer: Option<Value>,
 }
 
@@ -210,6 +215,8 @@ pub struct Chance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Call {
+    /// For the document that names the hosts.
+    Discovery,
     /// For a token.
     Token,
     /// That starts an execution.
@@ -251,7 +258,28 @@ pub struct Fault {
     pub gzip: bool,
 }
 
+impl Span {
+    fn longest(self) -> u64 {
+        match self {
+            Self::Of(ms) => ms,
+            Self::Between(from, to) => from.max(to),
+        }
+    }
+}
+
 impl Fault {
+    fn check(&self) -> Result<(), String> {
+        if let Some(status) = self.status.filter(|status| !(200..=599).contains(status)) {
+            return Err(format!("a fault's status {status} is not between 200 and 599"));
+        }
+        match &self.body_base64 {
+            Some(text) if base64::engine::general_purpose::STANDARD.decode(text).is_err() => {
+                Err(format!("a fault's bodyBase64 {text} is no base64"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it has an answer of its own.
     pub(super) fn replaces(&self) -> bool {
         self.status.is_some() || self.body.is_some() || self.body_base64.is_some()
@@ -288,10 +316,43 @@ impl Script {
         if script.version != 1 {
             return Err(format!("version: {} is not known; this tracejury reads 1", script.version));
         }
-        if let Some(chance) = script.chances.iter().find(|c| !(0.0..=1.0).contains(&c.chance)) {
+        script.check()?;
+        Ok(script)
+    }
+
+    /// What can be written and means nothing.
+    fn check(&self) -> Result<(), String> {
+        if let Some(chance) = self.chances.iter().find(|c| !(0.0..=1.0).contains(&c.chance)) {
             return Err(format!("chances: {} is not between 0 and 1", chance.chance));
         }
-        Ok(script)
+        let limits = &self.limits;
+        if limits.fixed_window.is_some_and(|window| window.requests == 0 || window.window_ms == 0) {
+            return Err("limits.fixedWindow: a window takes at least one request, and some time".to_owned());
+        }
+        if limits.token_bucket.is_some_and(|bucket| bucket.capacity == 0 || !(bucket.per_second > 0.0 && bucket.per_second.is_finite())) {
+            return Err("limits.tokenBucket: holds at least one request, and some flow in".to_owned());
+        }
+        if limits.clock_skew_secs.unsigned_abs() > YEAR || self.client.token_lifetime_secs > YEAR {
+            return Err("limits.clockSkewSecs, client.tokenLifetimeSecs: are a year at most".to_owned());
+        }
+        if limits.purge_after_ms.max(limits.visible_after_ms).max(limits.step_ceiling_ms) > 1_000 * YEAR {
+            return Err("limits: times are a year at most".to_owned());
+        }
+        let mut ids = HashSet::new();
+        for scenario in &self.scenarios {
+            let name = &scenario.name;
+            if !ids.insert(scenario.data_action_id) {
+                return Err(format!("scenario {name}: dataActionId: another scenario has it too"));
+            }
+            if scenario.running_ms.longest() > 1_000 * YEAR || scenario.steps_ms.iter().any(|ms| *ms > 1_000 * YEAR) {
+                return Err(format!("scenario {name}: runningMs, stepsMs: are a year at most"));
+            }
+            if scenario.answer.as_ref().is_some_and(|answer| !answer.get("status").is_some_and(Value::is_string)) {
+                return Err(format!("scenario {name}: answer: has no status; null is one that never ends"));
+            }
+        }
+        let faults = self.token.iter().chain(self.chances.iter().map(|chance| &chance.fault));
+        faults.chain(self.scenarios.iter().flat_map(|s| s.submit.iter().chain(&s.poll))).try_for_each(Fault::check)
     }
 
     /// The script's actions as a vector file.
@@ -305,12 +366,6 @@ impl Script {
         };
         self.scenarios.iter().map(vector).collect()
     }
-}
-
-/// A message without the line and column that the parser puts at its end.
-fn without_place(text: &str) -> &str {
-    let end = text.rfind(" at line ").unwrap_or(text.len());
-    text.get(..end).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -335,6 +390,19 @@ mod tests {
         assert!(yaml.starts_with("2:1: ") && yaml.contains("scenario"), "{yaml}");
         let chance = "version: 1\nscenarios: []\nchances: [{call: poll, chance: 2, fault: {status: 500}}]\n";
         assert_eq!(Script::parse(chance).unwrap_err(), "chances: 2 is not between 0 and 1");
+        let error = |more: &str, scenario: &str| {
+            let scenario = format!(r#"{{"name":"a","dataActionId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890"{scenario}}}"#);
+            Script::parse(&format!(r#"{{"version":1,"scenarios":[{scenario}]{more}}}"#)).unwrap_err()
+        };
+        let ends = r#","answer":{"status":"COMPLETED"}"#;
+        assert!(error("", "").contains("missing field `answer`"));
+        assert!(error("", r#","answer":{"state":1}"#).starts_with("scenario a: answer: has no status"));
+        assert!(error(r#","limits":{"fixedWindow":{"requests":0,"windowMs":1}}"#, ends).starts_with("limits.fixedWindow: "));
+        assert!(error(r#","limits":{"tokenBucket":{"capacity":1,"perSecond":-1}}"#, ends).starts_with("limits.tokenBucket: "));
+        assert!(error(r#","limits":{"clockSkewSecs":-99999999999}"#, ends).contains("a year at most"));
+        assert!(error(r#","token":[{"status":42}]"#, ends).contains("42 is not between"));
+        assert!(error(r#","token":[{"bodyBase64":"%%%"}]"#, ends).contains("is no base64"));
+        assert!(error("", &format!(r#"{ends},"runningMs":18446744073709551615"#)).starts_with("scenario a: runningMs"));
     }
 
     #[test]

@@ -7,6 +7,32 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Some of these a schema has that says anything.
+const KEYWORDS: [&str; 22] = [
+    "$schema",
+    "$id",
+    "id",
+    "$ref",
+    "$defs",
+    "definitions",
+    "type",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "propertyNames",
+    "required",
+    "minProperties",
+    "maxProperties",
+    "dependentRequired",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "enum",
+    "const",
+];
+
 /// The schemas there are.
 #[derive(Debug, Default)]
 pub struct Schemas {
@@ -50,6 +76,11 @@ impl Schemas {
             ids.collect::<Option<Vec<_>>>().filter(|ids| !ids.is_empty())
         });
         let Some(by_action) = by_action else {
+            let fields: Vec<_> = whole.as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default();
+            if !fields.is_empty() && !fields.iter().any(|field| KEYWORDS.contains(field)) {
+                // As a schema it would allow everything; a slip in an action's id must not do that.
+                return Err(place(format!("is neither a JSON Schema nor schemas by action id, which {} is not", fields.join(", "))));
+            }
             return Ok(Self { for_all: Some(compiled(&whole).map_err(place)?), ..Self::default() });
         };
         let named = |(action, schema): (ActionId, &Value)| Ok((action, compiled(schema).map_err(|e| format!("{action}: {e}"))?));
@@ -73,8 +104,7 @@ impl Schemas {
         let input = Value::Object(input.clone());
         let violations = validator.iter_errors(&input).map(|error| {
             let pointer = error.instance_path().as_str();
-            let place = if pointer.is_empty() { "/" } else { pointer };
-            format!("{place}: {}", error.masked())
+            if pointer.is_empty() { error.masked().to_string() } else { format!("{pointer}: {}", error.masked()) }
         });
         violations.collect()
     }
@@ -131,18 +161,22 @@ mod tests {
         assert_eq!(
             found,
             [
-                "/: Additional properties are not allowed ('more' was unexpected)",
                 "/customerId: value does not match \"^CUST-\"",
-                "/items/1: value is not of type \"integer\""
+                "/items/1: value is not of type \"integer\"",
+                "Additional properties are not allowed ('more' was unexpected)"
             ]
         );
-        assert_eq!(violations(&schemas, ACTION, "{}"), ["/: \"customerId\" is a required property"]);
+        assert_eq!(violations(&schemas, ACTION, "{}"), ["\"customerId\" is a required property"]);
     }
 
     #[test]
     fn what_is_no_schema_is_named() {
         assert_eq!(read("a.json", "{").unwrap_err(), "a.json:1:1: is not JSON");
         assert!(read("a.json", r#"{"type":"objekt"}"#).unwrap_err().starts_with("a.json: is not a JSON Schema: /type: "));
+        let slip = format!(r#"{{"{}":{SCHEMA}}}"#, &ACTION[1..]);
+        assert!(
+            read("a.json", &slip).unwrap_err().starts_with("a.json: is neither a JSON Schema nor schemas by action id, which 1b2c3d4-")
+        );
         assert!(read("schemas/orders.json", SCHEMA).unwrap_err().starts_with("schemas/orders.json: the name is not a UUID"));
         assert_eq!(read("schemas/readme.txt", "").unwrap_err(), "schemas: holds no ACTION-ID.json");
         assert!(Schemas::read(Path::new("/nowhere.json")).unwrap_err().starts_with("/nowhere.json: cannot be read"));

@@ -27,7 +27,7 @@ pub struct Suite {
 /// The vectors of one file.
 enum Part {
     Held(Vec<Vector>),
-    Lines { name: String, file: File },
+    Lines { name: String, file: File, count: usize },
 }
 
 /// What would run in production.
@@ -81,7 +81,8 @@ impl Suite {
     /// The vectors, in order.
     #[must_use]
     pub fn vectors(self) -> Vectors {
-        Vectors { parts: self.parts.into_iter(), schemas: self.schemas, part: Current::Held(Vec::new().into_iter()) }
+        let none = Current::Held(Vec::new().into_iter());
+        Vectors { parts: self.parts.into_iter(), schemas: self.schemas, part: none, prod: self.prod.count > 0 }
     }
 
     fn add(&mut self, name: &str, mut file: File, problems: &mut Problems) {
@@ -110,6 +111,7 @@ impl Suite {
 
     fn check_lines(&mut self, name: &str, file: File, problems: &mut Problems) -> Option<Part> {
         let mut lines = Lines::new(name.to_owned(), file, Arc::clone(&self.schemas));
+        let before = self.count;
         loop {
             match lines.next() {
                 None => break,
@@ -119,7 +121,7 @@ impl Suite {
         }
         let mut file = lines.reader.into_inner();
         match file.seek(SeekFrom::Start(0)) {
-            Ok(_) => Some(Part::Lines { name: name.to_owned(), file }),
+            Ok(_) => Some(Part::Lines { name: name.to_owned(), file, count: self.count - before }),
             Err(e) => {
                 problems.add(format!("{name}: cannot be read a second time: {e}"));
                 None
@@ -143,11 +145,14 @@ pub struct Vectors {
     parts: std::vec::IntoIter<Part>,
     schemas: Arc<Schemas>,
     part: Current,
+    /// Whether there was anything for production among what was checked.
+    prod: bool,
 }
 
 enum Current {
     Held(std::vec::IntoIter<Vector>),
-    Lines(Box<Lines>),
+    /// And how many of them are still to come.
+    Lines(Box<Lines>, usize),
     Broken,
 }
 
@@ -158,7 +163,18 @@ impl Iterator for Vectors {
         loop {
             let next = match &mut self.part {
                 Current::Held(vectors) => vectors.next().map(Ok),
-                Current::Lines(lines) => lines.next(),
+                Current::Lines(lines, left) => match (lines.next(), *left) {
+                    (None, 0) => None,
+                    (None, _) => Some(Err(vec![format!("{}: ends earlier than it did", lines.name)])),
+                    (Some(_), 0) => Some(Err(vec![format!("{}: is longer than it was", lines.name)])),
+                    (Some(Ok(vector)), _) if vector.environment == Environment::Prod && !self.prod => {
+                        Some(Err(vec![format!("{}: {}: would run in production", lines.name, vector.name)]))
+                    }
+                    (next, _) => {
+                        *left -= 1;
+                        next
+                    }
+                },
                 Current::Broken => return None,
             };
             match next {
@@ -170,7 +186,9 @@ impl Iterator for Vectors {
                 None => {
                     self.part = match self.parts.next()? {
                         Part::Held(vectors) => Current::Held(vectors.into_iter()),
-                        Part::Lines { name, file } => Current::Lines(Box::new(Lines::new(name, file, Arc::clone(&self.schemas)))),
+                        Part::Lines { name, file, count } => {
+                            Current::Lines(Box::new(Lines::new(name, file, Arc::clone(&self.schemas))), count)
+                        }
                     }
                 }
             }
@@ -186,23 +204,32 @@ struct Lines {
     line: Vec<u8>,
     lines_before: usize,
     vectors_before: usize,
+    /// Whether nothing more can be read.
+    ended: bool,
 }
 
 impl Lines {
     fn new(name: String, file: File, schemas: Arc<Schemas>) -> Self {
-        Self { name, reader: BufReader::new(file), schemas, line: Vec::new(), lines_before: 0, vectors_before: 0 }
+        Self { name, reader: BufReader::new(file), schemas, line: Vec::new(), lines_before: 0, vectors_before: 0, ended: false }
     }
 
     /// The vector of the next line that has one, or what is wrong with it.
     fn next(&mut self) -> Option<Result<Vector, Vec<String>>> {
         loop {
+            if self.ended {
+                return None;
+            }
             self.line.clear();
             let read = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.line);
             let number = self.lines_before + 1;
             match read {
-                Err(e) => return Some(Err(vec![format!("{}:{number}: cannot be read: {e}", self.name)])),
+                Err(e) => {
+                    self.ended = true;
+                    return Some(Err(vec![format!("{}:{number}: cannot be read: {e}", self.name)]));
+                }
                 Ok(0) => return None,
                 Ok(_) if self.line.len() as u64 == MAX_LINE => {
+                    self.ended = true;
                     return Some(Err(vec![format!("{}:{number}: the line is longer than {} MiB", self.name, MAX_LINE >> 20)]));
                 }
                 Ok(_) => {}
@@ -351,12 +378,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("v.ndjson");
         std::fs::write(&path, format!("{LINE}\n{LINE}\n{LINE}\n")).unwrap();
+        let changed = |text: &str| {
+            std::fs::write(&path, format!("{LINE}\n{LINE}\n{LINE}\n")).unwrap();
+            let mut vectors = Suite::read(std::slice::from_ref(&path), Schemas::default()).unwrap().vectors();
+            std::fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap().write_all(text.as_bytes()).unwrap();
+            assert!(vectors.next().unwrap().is_ok());
+            let error = vectors.find_map(Result::err).unwrap();
+            assert!(error.ends_with("(the file was changed while it was run)") && vectors.next().is_none(), "{error}");
+            error
+        };
+        assert!(changed(&format!("{LINE}\n[{LINE}\n{LINE}\n")).contains("is not JSON"));
+        assert!(changed(&format!("{LINE}\n{LINE}\n")).contains("ends earlier"));
+        assert!(changed(&format!("{LINE}\n{LINE}\n{LINE}\n{LINE}\n")).contains("is longer"));
+    }
+
+    #[test]
+    fn what_was_changed_cannot_slip_into_production() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, test) = (dir.path().join("v.ndjson"), LINE.replace("prod", "test"));
+        std::fs::write(&path, format!("{test}\n{test}\n")).unwrap();
         let mut vectors = Suite::read(std::slice::from_ref(&path), Schemas::default()).unwrap().vectors();
-        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-        file.seek(SeekFrom::Start(LINE.len() as u64 + 1)).unwrap();
-        file.write_all(b"[").unwrap();
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(format!("{test}\n{LINE}\n").as_bytes()).unwrap();
         assert!(vectors.next().unwrap().is_ok());
-        assert!(vectors.next().unwrap().unwrap_err().contains("changed while it was run"));
-        assert!(vectors.next().is_none());
+        assert!(vectors.next().unwrap().unwrap_err().contains("would run in production"));
     }
 }
