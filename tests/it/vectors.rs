@@ -68,7 +68,7 @@ fn bad_settings_are_named_and_submit_nothing() {
     bench.settings("attemps = 3");
     let done = bench.run(&vector());
     assert_eq!(done.code, 2);
-    assert!(done.stderr.starts_with("error: tracejury.toml:6: attemps: unknown field"), "{}", done.stderr);
+    assert!(done.stderr.starts_with("error: tracejury.toml:7: attemps: unknown field"), "{}", done.stderr);
     bench.settings("[webhook]\nurl = 'dashboard'");
     let done = bench.run(&vector());
     assert!(done.code == 2 && done.stderr.starts_with("error: webhook.url is not a URL"), "{done:?}");

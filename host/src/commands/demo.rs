@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 /// The defaults that a demo is in too much of a hurry for: the simulated sessions take a tenth of a second.
-const HURRY: &str = "[api]\npoll_first_ms = 50\npoll_max_ms = 250\ndeadline_ms = 2500\nconcurrency = 24\n";
+const HURRY: &str = "[api]\npoll_first_ms = 50\npoll_max_ms = 250\ndeadline_ms = 2500\nconcurrency = 24\nrequests_per_minute = 60000\n";
 /// A secret that is none, so that signed deliveries can be looked at.
 const WEBHOOK_SECRET: &str = "whsec_dHJhY2VqdXJ5LWRlbW8tc2VjcmV0LTAwMDE=";
 

@@ -17,7 +17,8 @@ const LAST_TRY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 enum Seen<T> {
     Ended(T),
-    Running(Status),
+    /// Not yet; and how long to wait, where the platform says so.
+    Running(Status, Option<Duration>),
     /// The platform does not know the session.
     Unknown(String),
     /// An answer that is none.
@@ -111,13 +112,15 @@ async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -
                 return Ok((trace, running));
             }
             Seen::Again => continue,
-            Seen::Running(status) => {
+            Seen::Running(status, asked_to_wait) => {
                 (last, trouble, troubles, unreadable, running) = (Some(status), None, 0, 0, asked);
                 if now >= until {
                     ticket.ended(bounds.deadline);
                     return Err(deadline(bounds.deadline, last, None));
                 }
-                next = in_time(now + jittered(ticket.next(elapsed)));
+                // The platform knows better when there may be news.
+                next = asked_to_wait.map_or_else(|| in_time(now + jittered(ticket.next(elapsed))), |wait| now + wait);
+                not_before = asked_to_wait.map_or(not_before, |_| next);
                 continue;
             }
             Seen::Unknown(why) if last.is_some() => return Err(ApiError::Gone(format!("{why}: the session has expired or was purged"))),
@@ -232,9 +235,10 @@ impl Ask<Trace> for Poller<'_> {
 
 async fn read(api: &DebugApi, reply: Reply, session: &Session) -> Result<Seen<Trace>, ApiError> {
     let text = |reply: &Reply| described(reply.status, &reply.body);
+    let wait = reply.retry_after.map(|asked| asked.min(api.caller.settings.retry_after_max.duration()));
     match reply.status {
         200..300 => Ok(match read_apart(api, reply, session.id.clone(), session.action, session.environment).await {
-            Ok(answer) => answer.ended.map_or(Seen::Running(answer.status), |trace| Seen::Ended(*trace)),
+            Ok(answer) => answer.ended.map_or(Seen::Running(answer.status, wait), |trace| Seen::Ended(*trace)),
             Err(why) => Seen::Unreadable(why),
         }),
         404 => Ok(Seen::Unknown(text(&reply))),
@@ -267,7 +271,7 @@ mod tests {
     impl Ask<u8> for &mut Script {
         async fn ask(&mut self, _: u32) -> Result<Seen<u8>, ApiError> {
             self.polled.push(self.start.elapsed());
-            Ok(self.answers.pop_front().unwrap_or_else(|| Seen::Running(Status("RUNNING".into()))))
+            Ok(self.answers.pop_front().unwrap_or_else(|| Seen::Running(Status("RUNNING".into()), None)))
         }
     }
 
@@ -293,7 +297,7 @@ mod tests {
     }
 
     fn running() -> Seen<u8> {
-        Seen::Running(Status("RUNNING".into()))
+        Seen::Running(Status("RUNNING".into()), None)
     }
 
     fn throttled(seconds: u64) -> Seen<u8> {
@@ -315,6 +319,13 @@ mod tests {
         let (result, polled) = play(vec![running(), throttled(7), Seen::Ended(1)]).await;
         assert_eq!(result, Ok(1));
         assert!(polled[2] - polled[1] >= Duration::from_secs(7), "{polled:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_running_session_may_say_when_to_come_back() {
+        let busy = Seen::Running(Status("RUNNING".into()), Some(Duration::from_secs(9)));
+        let (result, polled) = play(vec![busy, Seen::Ended(1)]).await;
+        assert_eq!((result, (polled[1] - polled[0]).as_secs()), (Ok(1), 9));
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,7 +79,8 @@ impl Ticket {
     pub(super) fn first(&self) -> Duration {
         match (*self.median.borrow(), self.scout) {
             (Some(median), true) => median.mul_f64(0.8),
-            (Some(median), false) => median,
+            // A little later than half of them end: where all take alike, asking at that very time would be in vain for every second one.
+            (Some(median), false) => median.mul_f64(1.05),
             (None, true) => self.first,
             (None, false) => self.ceiling,
         }
@@ -175,7 +176,7 @@ mod tests {
         let polls: usize = sessions.iter().map(|(polls, _)| polls).sum();
         assert!(polls < 1_060, "{polls} polls for 1000 sessions");
         let late: Vec<_> = sessions.iter().skip(400).map(|(_, seen)| seen.as_millis()).collect();
-        assert!(late.iter().all(|seen| (4_000..4_600).contains(seen)), "what is learned comes close to what is so: {late:?}");
+        assert!(late.iter().all(|seen| (4_000..4_900).contains(seen)), "what is learned comes close to what is so: {late:?}");
     }
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
         assert!(early.is_err());
         scout.ended(ms(700));
         follower.learned().await;
-        assert_eq!(follower.first(), ms(700));
+        assert_eq!(follower.first(), ms(735));
         assert!(tokio::time::timeout(ms(10), follower.learned()).await.is_err(), "once is enough");
     }
 }
