@@ -370,7 +370,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_that_should_have_ended_is_asked_about_then() {
         let within = Some(Duration::from_millis(2_000));
-        let (result, polled) = play_within(vec![running(), running(), running(), Seen::Ended(1)], within).await;
+        let (result, polled) = play_within(vec![running(), running(), running(), running(), running(), Seen::Ended(1)], within).await;
         let (_, at_least) = result.unwrap();
         let wanted = polled.iter().find(|at| at.as_millis() == 2_001).expect("just after its time");
         assert!(at_least >= *wanted, "it was found running after its time: {polled:?}");

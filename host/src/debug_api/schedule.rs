@@ -89,12 +89,13 @@ impl Ticket {
     /// How long to wait after a poll that said the session is still running, `elapsed` after its submit.
     pub(super) fn next(&mut self, elapsed: Duration) -> Duration {
         let median = *self.median.borrow();
-        let grown = self.interval.map(|last| last * 3 / 2);
+        // A scout of an action of which nothing is known looks closely too: what it finds is too much by as much as its waits grow.
+        let grown = self.interval.map(|last| if self.scout && median.is_none() { last * 5 / 4 } else { last * 3 / 2 });
         let interval = match median {
             // Around the median a scout looks closely.
             Some(median) if self.scout && elapsed < median.mul_f64(1.25) => (median / 10).clamp(self.first / 4, self.ceiling),
             Some(median) => grown.unwrap_or(median / 4).clamp(self.first, self.ceiling.max(self.first)),
-            None if self.scout => grown.unwrap_or(self.first * 3 / 2).min(self.ceiling.max(self.first)),
+            None if self.scout => grown.unwrap_or(self.first * 5 / 4).min(self.ceiling.max(self.first)),
             // Without a ceiling: what is not known to be soon is left to the scouts.
             None => grown.unwrap_or(self.ceiling),
         };
@@ -164,7 +165,8 @@ mod tests {
         let schedule = Schedule::default();
         let mut scout = ticket(&schedule);
         let waits: Vec<_> = (0..8).map(|_| scout.next(Duration::ZERO).as_millis()).collect();
-        assert_eq!((scout.first(), waits), (ms(500), vec![750, 1125, 1687, 2531, 3796, 5000, 5000, 5000]));
+        assert_eq!((scout.first(), waits), (ms(500), vec![625, 781, 976, 1220, 1525, 1907, 2384, 2980]));
+        assert_eq!((0..9).map(|_| scout.next(Duration::ZERO)).last(), Some(ms(5_000)));
     }
 
     #[test]
