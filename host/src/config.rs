@@ -116,6 +116,8 @@ pub struct Webhook {
     pub attempts: Count,
     #[serde(rename = "retry_first_ms")]
     pub retry_first: Millis,
+    pub allow_http: bool,
+    pub allow_private_targets: bool,
 }
 
 /// The `[audit]` table.
@@ -353,6 +355,6 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 5, 2, 3));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 7, 2, 3));
     }
 }

@@ -104,6 +104,7 @@ pub async fn webhook(settings: &Webhook, trust: &Trust) -> Vec<Check> {
             "set WEBHOOK_URL to one such as https://dashboard.example.com/hook",
         )];
     };
+    // What a delivery may not reach has been told of already; the others are looked at.
     let mut checks = match Http::new(settings.timeout.duration(), 1 << 16, &trust.anonymous()) {
         Ok(http) => stages("webhook", http.probe(&url, settings.timeout.duration()).await, "check webhook.url, and that the endpoint runs"),
         Err(e) => vec![Check::failure("webhook", e.to_string(), "check [tls] in tracejury.toml")],

@@ -2,9 +2,11 @@
 //! logs no header and no body.
 
 mod probe;
+mod public;
 mod trust;
 
-pub use probe::{Found, Stage};
+pub use probe::{Found, Stage, proxy_for};
+pub use public::{NotPublic, check_literal};
 pub use trust::Trust;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -60,6 +62,13 @@ impl Reply {
     }
 }
 
+/// Where a client may connect to.
+#[derive(Debug, Clone, Copy)]
+enum Reach {
+    Anywhere,
+    PublicOnly,
+}
+
 /// The client. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -77,6 +86,19 @@ impl Http {
     /// # Errors
     /// Where certificates or the system's proxy settings cannot be used.
     pub fn new(connect_timeout: Duration, max_body: usize, trust: &Trust) -> Result<Self, CallError> {
+        Self::built(connect_timeout, max_body, trust, Reach::Anywhere)
+    }
+
+    /// The same, for requests on somebody else's word: a name is resolved to public addresses only. A host named by an address is
+    /// [`check_literal`]'s; what a proxy connects to is the proxy's to judge.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn to_the_public(connect_timeout: Duration, max_body: usize, trust: &Trust) -> Result<Self, CallError> {
+        Self::built(connect_timeout, max_body, trust, Reach::PublicOnly)
+    }
+
+    fn built(connect_timeout: Duration, max_body: usize, trust: &Trust, reach: Reach) -> Result<Self, CallError> {
         // Refused where another part of the process has chosen a provider already: then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
@@ -88,6 +110,10 @@ impl Http {
                 .pool_idle_timeout(Duration::from_secs(4))
                 // A redirect would carry a token or a signed body to a host nobody named.
                 .redirect(reqwest::redirect::Policy::none());
+            let builder = match reach {
+                Reach::Anywhere => builder,
+                Reach::PublicOnly => builder.dns_resolver(Arc::new(public::PublicOnly)),
+            };
             trust.given_to(builder)
         };
         let built = |builder: reqwest::ClientBuilder| builder.build().map_err(|e| CallError::Fatal(chain(&e)));
@@ -191,13 +217,24 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 fn sort(error: reqwest::Error) -> CallError {
     let text = chain(&error);
-    if error.is_builder() {
+    if error.is_builder() || is_not_public(&error) {
         CallError::Fatal(text)
     } else if error.is_connect() {
         CallError::Retryable(text)
     } else {
         CallError::Ambiguous(text)
     }
+}
+
+fn is_not_public(error: &reqwest::Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if cause.is::<NotPublic>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// An error and its causes in one line, without the address: it may hold what must not be shown.

@@ -1,6 +1,7 @@
 //! Outcomes on their way to a dashboard: signed, tried a few times, and never in the way of a run.
 
 mod event;
+mod guard;
 mod retry;
 
 use crate::config::Webhook;
@@ -20,7 +21,7 @@ pub enum OutboxError {
     #[error("webhook.{0}")]
     Settings(String),
     /// All attempts failed; may work later.
-    #[error("not delivered after {attempts} attempts: {why}")]
+    #[error("not delivered after {attempts} {}: {why}", if *attempts == 1 { "attempt" } else { "attempts" })]
     Undelivered {
         /// How many were made.
         attempts: usize,
@@ -54,7 +55,7 @@ impl Outbox {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(invalid("url must not hold a user name or password"));
         }
-        let http = Http::new(settings.timeout.duration(), MAX_ANSWER, trust).map_err(|e| OutboxError::Settings(format!("url: {e}")))?;
+        let http = guard::client(&url, settings, trust)?;
         let signer = signer(&settings.secret)?;
         Ok(Some(Self { http, settings: settings.clone(), host: url.origin().ascii_serialization(), signer }))
     }

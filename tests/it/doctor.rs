@@ -108,7 +108,7 @@ fn each_stage_of_the_way_is_told_apart() {
     ] {
         assert!(told.contains(start), "{start}: {told}");
     }
-    wrong.file("tracejury.toml", "");
+    wrong.file("tracejury.toml", "[webhook]\nallow_private_targets = true\n");
     assert!(wrong.tracejury(&["doctor"]).stdout.contains("failure  webhook: webhook.secret is not base64 after whsec_"));
     wrong.file("tracejury.toml", "[api]\nbase = 1");
     assert!(wrong.tracejury(&["doctor"]).stdout.starts_with("failure  settings: tracejury.toml:2: base: unknown field"));

@@ -1,6 +1,6 @@
 //! Webhooks: complete, signed, without the input, tried again under one id, and never in the way of a run.
 
-use crate::driver::{ACTION, Bench, Done, Simulator, failed, scenario, vector};
+use crate::driver::{ACTION, Bench, Done, Simulator, completed, failed, scenario, vector};
 use crate::receiver::Receiver;
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ fn a_refusal_and_a_redirect_are_final_and_told() {
         let (done, _) = run_with("ENOTFOUND", &receiver);
         assert_eq!(receiver.got().len(), 1);
         assert!(
-            done.stderr.contains(&format!("webhook: 1 outcome lost: not delivered after 1 attempts: the endpoint answered {}", &head[..3])),
+            done.stderr.contains(&format!("webhook: 1 outcome lost: not delivered after 1 attempt: the endpoint answered {}", &head[..3])),
             "{}",
             done.stderr
         );
@@ -146,4 +146,37 @@ fn an_interrupted_delivery_is_given_up_and_the_table_is_there_before() {
     stdout.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("webhook: 1 outcome lost: given up when the run was stopped"), "{rest}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_endpoint_in_the_own_network_needs_a_word() {
+    let simulator = Simulator::of(&scenario(&completed(), &json!({})));
+    let receiver = Receiver::answering(&["204 No Content"]);
+    let port = receiver.url.rsplit(':').next().unwrap().trim_end_matches("/hook").to_owned();
+    let run = |url: String, settings: &str| {
+        let mut bench = Bench::against(&simulator);
+        bench.env("WEBHOOK_URL", &url);
+        bench.file("tracejury.toml", format!("[api]\npoll_first_ms = 20\n[webhook]\n{settings}"));
+        bench.run(&vector())
+    };
+    for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"] {
+        let done = run(format!("http://{host}:{port}/"), "allow_http = true\n");
+        assert!(
+            done.code == 2 && done.stderr.contains("which is a loopback address; set webhook.allow_private_targets"),
+            "{host}: {done:?}"
+        );
+    }
+    // A name is looked at when it is resolved, and its delivery is not tried again.
+    let done = run(format!("http://localhost:{port}/"), "allow_http = true\n");
+    assert!(done.code == 0 && done.stderr.contains("webhook: 1 outcome lost: not delivered after 1 attempt"), "{done:?}");
+    assert!(
+        done.stderr.contains("localhost is at 127.0.0.1, which is a loopback address")
+            || done.stderr.contains("localhost is at ::1, which is"),
+        "{done:?}"
+    );
+    let done = run("http://dashboard.example.com/".to_owned(), "");
+    assert!(done.code == 2 && done.stderr.contains("webhook.url is plain http"), "{done:?}");
+    assert!(receiver.got().is_empty(), "nothing came through");
+    assert_eq!(run(format!("http://127.0.0.1:{port}/"), "allow_private_targets = true\n").code, 0);
+    assert_eq!(receiver.got().len(), 1);
 }

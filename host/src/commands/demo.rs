@@ -39,6 +39,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     settings.api.client_id = client.id;
     settings.api.client_secret = client.secret;
     settings.webhook.url = simulator.webhook;
+    settings.webhook.allow_private_targets = true;
     settings.webhook.secret = Secret::new(WEBHOOK_SECRET.to_owned());
     settings.audit.path = dir.join("audit.jsonl");
     if let Some(plugins) = &args.plugins {

@@ -115,7 +115,8 @@ fn at(host: &str, port: u16) -> String {
 }
 
 /// The proxy that the standard variables name for `url`, as the client reads them.
-fn proxy_for(url: &reqwest::Url) -> Option<reqwest::Url> {
+#[must_use]
+pub fn proxy_for(url: &reqwest::Url) -> Option<reqwest::Url> {
     if is_loopback(url) {
         return None;
     }
