@@ -6,7 +6,8 @@ mod plugins;
 pub use plugins::{Grants, Isolation, Limits, Own, PageScan, Plugins, Read};
 
 use crate::model::Secret;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -130,9 +131,23 @@ pub struct Audit {
 }
 
 /// A span of time written as a whole number of milliseconds, at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Millis(NonZeroU32);
+
+impl<'de> Deserialize<'de> for Millis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = positive(deserializer)?;
+        u32::try_from(number.get()).ok().and_then(NonZeroU32::new).map(Self).ok_or_else(|| D::Error::custom("is longer than 49 days"))
+    }
+}
+
+/// A whole number from 1. Serde's own words for what is none are those of a programmer.
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroUsize, D::Error> {
+    let wrong = || D::Error::custom("must be a whole number, at least 1");
+    let number = i64::deserialize(deserializer).map_err(|_| wrong())?;
+    usize::try_from(number).ok().and_then(NonZeroUsize::new).ok_or_else(wrong)
+}
 
 impl Millis {
     /// The span.
@@ -149,9 +164,15 @@ impl Default for Millis {
 }
 
 /// A whole number, at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Count(NonZeroUsize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        positive(deserializer).map(Self)
+    }
+}
 
 impl Count {
     /// The number.
@@ -326,9 +347,11 @@ mod tests {
 
     #[test]
     fn errors_name_file_line_and_field() {
-        assert_eq!(error("[api]\n\nconcurrency = 0"), "t.toml:3: concurrency: invalid value: integer `0`, expected a nonzero usize");
+        assert_eq!(error("[api]\n\nconcurrency = 0"), "t.toml:3: concurrency: must be a whole number, at least 1");
         assert!(error("[api]\ntimeout = 3").starts_with("t.toml:2: timeout: unknown field `timeout`, expected one of `profile`"));
         assert!(error("[plugins.grants]\nteam = ['errors']").starts_with("t.toml:2: team: unknown variant `errors`"));
+        assert_eq!(error("[api]\npoll_first_ms = 1.5"), "t.toml:2: poll_first_ms: must be a whole number, at least 1");
+        assert_eq!(error("[api]\ndeadline_ms = 5000000000"), "t.toml:2: deadline_ms: is longer than 49 days");
         assert!(error("[api\n").starts_with("t.toml:1: "), "{}", error("[api\n"));
         assert!(error("version = 2").starts_with("t.toml: version: is not known"));
         assert!(load(Some(Path::new("/nowhere.toml")), none).unwrap_err().to_string().starts_with("/nowhere.toml: cannot be read"));

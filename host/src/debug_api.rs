@@ -105,6 +105,8 @@ pub struct Session {
     pub environment: Environment,
     /// When the submit that was accepted was sent.
     pub since: Instant,
+    /// When it was answered: the execution began somewhere between the two.
+    accepted: Instant,
     ticket: Option<Ticket>,
     /// How long the execution may take by its vector's word: then is a good time to ask.
     expected_within: Option<Duration>,
@@ -117,8 +119,9 @@ pub struct Session {
 pub struct Ended {
     /// Its trace.
     pub trace: Trace,
-    /// How long it ran at least: until a poll last found it running. How long after that it ended nobody was told.
-    pub ran_at_least: Duration,
+    /// How long it ran at least: until a poll last found it running. How long after that it ended nobody was told. None on a platform that
+    /// answers with the trace.
+    pub ran_at_least: Option<Duration>,
 }
 
 /// The API as one client sees it. Share it between all vectors: it holds the token, the budget of requests, and what was learned
@@ -175,7 +178,7 @@ impl DebugApi {
     /// [`ApiError`].
     pub async fn trace(&self, mut session: Session) -> Result<Ended, ApiError> {
         match (session.answer.take(), session.ticket.take()) {
-            (Some(trace), _) => Ok(Ended { trace: *trace, ran_at_least: session.since.elapsed() }),
+            (Some(trace), _) => Ok(Ended { trace: *trace, ran_at_least: None }),
             (None, ticket) => {
                 let ticket = ticket.unwrap_or_else(|| self.schedule.ticket(session.action, session.environment, &self.caller.settings));
                 poll::until_ended(self, &session, ticket).await
@@ -195,22 +198,33 @@ impl DebugApi {
         self.caller.budget.traffic()
     }
 
-    /// A token, and then a turn.
-    async fn signed_in(&self, call: Call) -> Result<Got, ApiError> {
-        let got = self.tokens.get().await?;
-        self.admitted(call, got).await
+    /// A token, and then a turn. Waiting for a token ends at `until`. The wait for the turn may be long: what is sent is the token there
+    /// is then. Where there is none any more the turn is given back, or all who wait for a token would send at once when it comes; but only
+    /// once, since there are tokens that live no longer than a turn takes.
+    async fn signed_in(&self, call: Call, until: Option<Instant>) -> Result<Got, ApiError> {
+        let mut got = self.token(until).await?;
+        let mut given_back = false;
+        loop {
+            let turn = self.caller.budget.turn(call).await;
+            match self.tokens.current() {
+                Some(token) => return Ok(got.or_by_now(token)),
+                None if given_back => return Ok(got),
+                None => {
+                    self.caller.budget.give_back(turn);
+                    given_back = true;
+                    got = self.token(until).await?;
+                }
+            }
+        }
     }
 
-    /// A turn for one who has a token. The wait for it may have been long: what is sent is the token there is then. Where there is none
-    /// any more the turn is given back, or all who wait for a token would send at once when it comes.
-    async fn admitted(&self, call: Call, mut got: Got) -> Result<Got, ApiError> {
-        loop {
-            self.caller.budget.turn(call).await;
-            if let Some(token) = self.tokens.current() {
-                return Ok(got.or_by_now(token));
-            }
-            self.caller.budget.give_back();
-            got = self.tokens.get().await?;
+    async fn token(&self, until: Option<Instant>) -> Result<Got, ApiError> {
+        match until {
+            None => self.tokens.get().await,
+            Some(until) => match tokio::time::timeout_at(until, self.tokens.get()).await {
+                Ok(got) => got,
+                Err(_) => Err(ApiError::Unreachable("no token in time".to_owned())),
+            },
         }
     }
 

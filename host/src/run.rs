@@ -105,7 +105,7 @@ impl Run {
         outcome.execution_duration_ms = u64::try_from(since.elapsed().as_millis()).ok();
         match ended {
             Ok(ended) => {
-                outcome.ran_at_least_ms = u64::try_from(ended.ran_at_least.as_millis()).ok();
+                outcome.ran_at_least_ms = ended.ran_at_least.and_then(|ran| u64::try_from(ran.as_millis()).ok());
                 judge(&self.jury, ended.trace, asked, outcome).await
             }
             Err(error @ ApiError::Unreadable(_)) => not_compared(outcome, asked, error),

@@ -47,6 +47,11 @@ impl Running {
         self.house.platform.journal()
     }
 
+    /// Revokes all tokens.
+    pub fn revoke(&self) {
+        self.house.platform.revoke();
+    }
+
     /// Puts the platform's clock forward.
     pub fn advance(&self, by: Duration) {
         self.house.platform.advance(by);

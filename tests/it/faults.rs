@@ -165,9 +165,15 @@ async fn hosts_that_cannot_be_discovered_are_asked_for_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_revoked_while_many_wait_loses_nobody_and_overdraws_nothing() {
-    // The first token serves forty calls; by then two hundred submits wait for their turns, and the next token takes a while to come.
-    let slow = json!({"client": {"tokenCalls": 40}, "token": [{}, {"delayMs": 9_000}, {"delayMs": 9_000}]});
-    let came = run(&script(1_000, &slow), "", vectors(200)).await;
+    // After ten seconds, when two hundred submits wait for their turns; and the next token takes a while to come.
+    let simulator = crate::paused::start(&script(1_000, &json!({"token": [{}, {"delayMs": 9_000}]}))).await;
+    let revoked = simulator.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        revoked.revoke();
+    });
+    let came = crate::paused::run_against(simulator, "", |_| (), vectors(200)).await;
+    assert!(came.requests("").iter().any(|r| r["status"] == 401));
     assert_eq!((came.problems(), came.executed(), came.duplicates()), ((vec![], 200), 200, 0));
     let mut times: Vec<_> = came.requests("").iter().map(|r| r["atMs"].as_u64().unwrap()).collect();
     times.sort_unstable();
@@ -196,4 +202,33 @@ async fn what_the_platform_says_is_shown_without_tokens_and_secrets() {
     let came = crate::paused::run_against(simulator, "", |_| (), vectors(1)).await;
     let problem = came.outcomes[0].problem.as_ref().unwrap().to_string();
     assert!(problem.ends_with("the platform answered 400: *** is wrong"), "{problem}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_in_the_midst_of_a_run_loses_nobody() {
+    // Tokens live a minute, and for half a minute none can be had.
+    let gone: Vec<_> = std::iter::once(json!({})).chain(vec![json!({"status": 503}); 14]).collect();
+    let outage = json!({"client": {"tokenLifetimeSecs": 60}, "token": gone});
+    let came = run(&script(1_000, &outage), "retry_first_ms = 1000\n", vectors(400)).await;
+    assert_eq!((came.problems(), came.duplicates()), ((vec![], 400), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_lives_no_longer_than_a_turn_takes_is_no_endless_loop() {
+    let short = json!({"client": {"tokenLifetimeSecs": 2}});
+    let came = run(&script(100, &short), "requests_per_minute = 10\n", vectors(2)).await;
+    assert_eq!(came.outcomes.len(), 2);
+    assert!(came.traffic.requests < 60 && came.took < Duration::from_secs(600), "{:?} {:?}", came.traffic, came.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_escaped_or_encoded_is_concealed_too() {
+    let secret = "se/cr+et \"quoted\"";
+    let detail = "c2U=: se\\/cr\\u002Bet \\\"quoted\\\" and se%2Fcr%2Bet+%22quoted%22";
+    let body = format!("{{\"error\":\"invalid_request\",\"error_description\":\"{detail}\"}}");
+    let simulator = crate::paused::start(&script(100, &json!({"token": [{"status": 400, "body": body}]}))).await;
+    let change = |settings: &mut tracejury::config::Settings| settings.api.client_secret = tracejury::model::Secret::new(secret.to_owned());
+    let came = crate::paused::run_against(simulator, "", change, vectors(1)).await;
+    let problem = came.outcomes[0].problem.as_ref().unwrap().to_string();
+    assert!(problem.ends_with("c2U=: *** and ***"), "{problem}");
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 /// A pause from which on people are told of it.
@@ -52,13 +52,15 @@ impl Pace {
     }
 
     /// A request is sent.
-    fn take(&mut self, now: Instant) {
-        self.due = self.due.max(now) + self.interval;
+    fn take(&mut self, now: Instant) -> Turn {
+        let turn = Turn { due_before: self.due, due_after: self.due.max(now) + self.interval };
+        self.due = turn.due_after;
+        turn
     }
 
-    /// A turn was not used after all.
-    fn give_back(&mut self) {
-        self.due = self.due.checked_sub(self.interval).unwrap_or(self.due);
+    /// The last turn taken was not used after all.
+    fn give_back(&mut self, turn: Turn) {
+        self.due = turn.due_before;
     }
 
     /// Nothing is sent until then, and nothing is saved up meanwhile.
@@ -66,6 +68,13 @@ impl Pace {
         self.paused_until = self.paused_until.max(until);
         self.due = self.due.max(self.paused_until + self.slack);
     }
+}
+
+/// Leave to send one request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    due_before: Instant,
+    due_after: Instant,
 }
 
 /// What went over the wire so far.
@@ -81,7 +90,11 @@ pub struct Traffic {
 
 /// The budget. Cheap to clone; all clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<Mutex<State>>);
+pub(super) struct Budget {
+    state: Arc<Mutex<State>>,
+    /// Told when a turn comes sooner than the driver thinks.
+    sooner: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -99,15 +112,15 @@ struct State {
 /// Who waits for a turn, in the order they came.
 #[derive(Debug, Default)]
 struct Waiting {
-    tokens: VecDeque<oneshot::Sender<()>>,
-    polls: VecDeque<oneshot::Sender<()>>,
-    submits: VecDeque<oneshot::Sender<()>>,
+    tokens: VecDeque<oneshot::Sender<Turn>>,
+    polls: VecDeque<oneshot::Sender<Turn>>,
+    submits: VecDeque<oneshot::Sender<Turn>>,
     /// Whether the last turn of these two kinds was a poll's.
     polled: bool,
 }
 
 impl Waiting {
-    fn of(&mut self, call: Call) -> &mut VecDeque<oneshot::Sender<()>> {
+    fn of(&mut self, call: Call) -> &mut VecDeque<oneshot::Sender<Turn>> {
         match call {
             Call::Token => &mut self.tokens,
             Call::Poll => &mut self.polls,
@@ -119,7 +132,7 @@ impl Waiting {
         self.tokens.is_empty() && self.polls.is_empty() && self.submits.is_empty()
     }
 
-    fn next(&mut self) -> Option<oneshot::Sender<()>> {
+    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
         if let Some(token) = self.tokens.pop_front() {
             return Some(token);
         }
@@ -132,11 +145,12 @@ impl Budget {
     pub(super) fn new(per_minute: usize) -> Self {
         let (now, waiting, traffic) = (Instant::now(), Waiting::default(), Traffic::default());
         let pace = Pace::new(per_minute, now);
-        Self(Arc::new(Mutex::new(State { pace, waiting, driven: false, traffic, strikes: 0, struck: now })))
+        let state = State { pace, waiting, driven: false, traffic, strikes: 0, struck: now };
+        Self { state: Arc::new(Mutex::new(state)), sooner: Arc::default() }
     }
 
     /// Waits for a turn. Who stops waiting gives it up to the next one.
-    pub(super) async fn turn(&self, call: Call) {
+    pub(super) async fn turn(&self, call: Call) -> Turn {
         let turn = {
             let mut state = self.state();
             let now = Instant::now();
@@ -151,15 +165,22 @@ impl Budget {
             }
             turn
         };
-        // The driver ends only when nobody waits, or with the runtime.
-        let _ = turn.await;
+        match turn.await {
+            Ok(turn) => turn,
+            // The driver ends only when nobody waits, or with the runtime, which drops this future too.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// A turn is given back unused: there is no token to send a request with any more.
-    pub(super) fn give_back(&self) {
+    pub(super) fn give_back(&self, turn: Turn) {
         let mut state = self.state();
-        state.pace.give_back();
         state.traffic.requests -= 1;
+        // Where another was taken meanwhile, or all were told to wait, it is lost: better than one too many in a minute.
+        if state.pace.due == turn.due_after {
+            state.pace.give_back(turn);
+            self.sooner.notify_one();
+        }
     }
 
     /// Gives out turns while somebody waits for one.
@@ -170,8 +191,10 @@ impl Budget {
                 let now = Instant::now();
                 while state.pace.ready() <= now {
                     let Some(next) = state.waiting.next() else { break };
-                    if next.send(()).is_ok() {
-                        state.send(now);
+                    let turn = state.send(now);
+                    if next.send(turn).is_err() {
+                        state.pace.give_back(turn);
+                        state.traffic.requests -= 1;
                     }
                 }
                 if state.waiting.is_empty() {
@@ -180,7 +203,10 @@ impl Budget {
                 }
                 state.pace.ready()
             };
-            sleep_until(ready).await;
+            tokio::select! {
+                () = sleep_until(ready) => {}
+                () = self.sooner.notified() => {}
+            }
         }
     }
 
@@ -217,14 +243,14 @@ impl Budget {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn send(&mut self, now: Instant) {
-        self.pace.take(now);
+    fn send(&mut self, now: Instant) -> Turn {
         self.traffic.requests += 1;
+        self.pace.take(now)
     }
 }
 
@@ -258,15 +284,15 @@ mod tests {
                     1 => {
                         // A turn that is given back, and whatever is made of it.
                         now = now.max(pace.ready());
-                        pace.take(now);
+                        let turn = pace.take(now);
                         now += Duration::from_millis(idle / 7);
-                        pace.give_back();
+                        pace.give_back(turn);
                     }
                     _ => {}
                 }
                 for _ in 0..wishes {
                     now = now.max(pace.ready());
-                    pace.take(now);
+                    let _ = pace.take(now);
                     sent.push(now);
                 }
             }
@@ -306,8 +332,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_is_given_back_is_the_next_ones() {
         let budget = Budget::new(60);
-        budget.turn(Call::Poll).await;
-        budget.give_back();
+        let turn = budget.turn(Call::Poll).await;
+        budget.give_back(turn);
         let start = Instant::now();
         budget.turn(Call::Poll).await;
         assert_eq!((start.elapsed(), budget.traffic().requests), (Duration::ZERO, 1));

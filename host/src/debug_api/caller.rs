@@ -2,10 +2,12 @@
 //! means by the caller.
 
 use super::budget::{Budget, Call};
+use super::grant::forms_of_secret;
 use super::retry::{self, Retries};
 use crate::config::Api;
 use crate::http::{CallError, Http, Reply};
 use crate::model::Secret;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,11 +25,14 @@ pub(super) struct Caller {
     retries: Retries,
     /// The latest tokens.
     secrets: Mutex<VecDeque<Arc<Secret>>>,
+    /// The client's own secret, in all its forms.
+    own: Vec<Secret>,
 }
 
 impl Caller {
     pub(super) fn new(http: Http, settings: Api, per_minute: usize) -> Self {
-        Self { http, settings, budget: Budget::new(per_minute), retries: Retries::new(), secrets: Mutex::default() }
+        let own = forms_of_secret(&settings.client_id, settings.client_secret.expose());
+        Self { own, http, settings, budget: Budget::new(per_minute), retries: Retries::new(), secrets: Mutex::default() }
     }
 
     /// Waits for a turn and sends.
@@ -79,16 +84,28 @@ impl Caller {
         secrets.truncate(REMEMBERED);
     }
 
-    /// Takes secrets out of what the platform says went wrong.
+    /// Takes secrets out of what the platform says went wrong. Of JSON the texts are looked at, not the bytes: escapes would hide one.
     fn conceal_in(&self, body: &mut Vec<u8>) {
         let tokens = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut text = String::from_utf8_lossy(body).into_owned();
-        for secret in tokens.iter().map(|token| token.expose()).chain([self.settings.client_secret.expose()]) {
-            // A shorter one stands in texts by chance.
-            if secret.len() >= 6 && text.contains(secret) {
-                text = text.replace(secret, "***");
-                *body = text.clone().into_bytes();
-            }
-        }
+        // A shorter one stands in texts by chance.
+        let secrets = tokens.iter().map(AsRef::as_ref).chain(&self.own).filter(|secret| secret.expose().len() >= 6);
+        let secrets: Vec<&str> = secrets.map(Secret::expose).collect();
+        *body = match serde_json::from_slice(body) {
+            Ok(json) => concealed(json, &secrets).to_string().into_bytes(),
+            Err(_) => without(&String::from_utf8_lossy(body), &secrets).into_bytes(),
+        };
     }
+}
+
+fn concealed(value: Value, secrets: &[&str]) -> Value {
+    match value {
+        Value::String(text) => Value::String(without(&text, secrets)),
+        Value::Array(items) => items.into_iter().map(|item| concealed(item, secrets)).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, concealed(value, secrets))).collect(),
+        other => other,
+    }
+}
+
+fn without(text: &str, secrets: &[&str]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text })
 }

@@ -62,20 +62,27 @@ impl Grants {
     /// Asks until there is a token, the client is refused, or all attempts are used up. Only one asks at a time, so that its attempts
     /// need no budget of retries.
     pub(super) async fn fetch(&self) -> Result<Granted, ApiError> {
-        let mut attempt = 0;
+        let (mut attempt, began) = (0, Instant::now());
         loop {
             let trouble = match self.once().await {
                 Ok(granted) => return Ok(granted),
                 Err(Trouble::Fatal(error)) => return Err(error),
                 Err(trouble) => trouble,
             };
-            attempt += 1;
+            let settings = &self.caller.settings;
             let (text, wait) = match trouble {
-                Trouble::Later(text, asked) => (text, retry::wait(&self.caller.settings, asked, attempt)),
-                Trouble::Throttled(text) => (text, Duration::ZERO),
+                Trouble::Later(text, asked) => {
+                    attempt += 1;
+                    (text, retry::wait(settings, asked, attempt))
+                }
+                // To be told to wait is no failure; patience with it ends all the same.
+                Trouble::Throttled(text) if began.elapsed() < settings.deadline.duration() => (text, Duration::ZERO),
+                Trouble::Throttled(text) => {
+                    return Err(ApiError::Unreachable(format!("no token after {} s: {text}", began.elapsed().as_secs())));
+                }
                 Trouble::Fatal(error) => return Err(error),
             };
-            if attempt as usize >= self.caller.settings.attempts.get() {
+            if attempt as usize >= settings.attempts.get() {
                 return Err(ApiError::Unreachable(format!("no token after {attempt} attempts: {text}")));
             }
             tracing::debug!(attempt, "token: trying again: {text}");
@@ -133,16 +140,30 @@ impl Grants {
         if !missing.is_empty() {
             return Err(Trouble::Fatal(ApiError::Credentials(format!("the client was not granted: {missing}"))));
         }
-        let life = Duration::from_secs(answer.expires_in().unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE));
+        // A life of nothing is written by those who do not know it.
+        let life = answer.expires_in().filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE);
+        let life = Duration::from_secs(life);
         Ok(Granted { text: answer.access_token, asked, life })
     }
 }
 
+/// The client's secret in all the forms that it travels in.
+pub(super) fn forms_of_secret(id: &str, secret: &str) -> Vec<Secret> {
+    [secret.to_owned(), form_encoded(secret).to_string(), credentials(id, secret).to_string()].map(Secret::new).into()
+}
+
+fn form_encoded(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(encoded(&[("", text)]).trim_start_matches('=').to_owned())
+}
+
 /// RFC 6749 §2.3.1: id and secret are form-encoded before they are joined, which reqwest's `basic_auth` leaves out.
+fn credentials(id: &str, secret: &str) -> Zeroizing<String> {
+    let pair = Zeroizing::new(format!("{}:{}", *form_encoded(id), *form_encoded(secret)));
+    Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()))
+}
+
 fn basic(id: &str, secret: &str) -> HeaderValue {
-    let encode = |text: &str| Zeroizing::new(encoded(&[("", text)]).trim_start_matches('=').to_owned());
-    let pair = Zeroizing::new(format!("{}:{}", *encode(id), *encode(secret)));
-    let text = Zeroizing::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.as_bytes())));
+    let text = Zeroizing::new(format!("Basic {}", *credentials(id, secret)));
     // Base64 is always fit for a header.
     let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
@@ -226,6 +247,7 @@ mod tests {
         };
         let life = |rest: &str| read(rest).map(|granted| granted.life.as_secs()).ok();
         assert_eq!((life(r#","expires_in":3600"#), life(r#","expires_in":"3600""#), life("")), (Some(3600), Some(3600), Some(300)));
+        assert_eq!((life(r#","expires_in":0"#), life(r#","expires_in":0.4"#)), (Some(300), Some(300)));
         assert_eq!(life(r#","expires_in":18446744073709551615"#), Some(24 * 3600));
         assert_eq!(life(r#","scope":["trace:read","data:read","data:execute"],"expires_in":60.0"#), Some(60));
         assert!(

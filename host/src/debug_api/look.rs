@@ -55,7 +55,7 @@ impl DebugApi {
     /// [`ApiError`].
     pub async fn visible(&self, action: ActionId, environment: Environment) -> Result<Visible, ApiError> {
         let Some(probe) = &self.profile.probe else { return Ok(Visible::Unknown) };
-        let got = self.signed_in(Call::Poll).await?;
+        let got = self.signed_in(Call::Poll, None).await?;
         let request = self.about(&probe.url, &probe.headers, action, environment, None).await?;
         let request = self.caller.http.get(&request.url).headers(request.headers).bearer_auth(got.token.text());
         let reply = self

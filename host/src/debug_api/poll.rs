@@ -54,6 +54,10 @@ struct Bounds {
     visible_within: Duration,
     /// How many answers in a row may be unreadable.
     unreadable: usize,
+    /// The least wait that the platform can ask for.
+    least: Duration,
+    /// How long after `since` it was known that the submit was accepted: the execution may have begun as late as that.
+    accepted: Duration,
     /// When, after it, somebody wants to know whether the session has ended.
     expected_within: Option<Duration>,
 }
@@ -64,27 +68,29 @@ trait Ask<T> {
     fn ask(&mut self, troubles: u32) -> impl Future<Output = Result<Seen<T>, ApiError>> + Send;
 }
 
-pub(super) async fn until_ended(api: &DebugApi, session: &Session, mut ticket: Ticket) -> Result<Ended, ApiError> {
+pub(super) async fn until_ended(api: &DebugApi, session: &Session, ticket: Ticket) -> Result<Ended, ApiError> {
     let settings = &api.caller.settings;
     let bounds = Bounds {
         since: session.since,
         deadline: settings.deadline.duration(),
         visible_within: settings.visible_within.duration(),
         unreadable: settings.attempts.get(),
+        least: settings.poll_first.duration(),
+        accepted: session.accepted - session.since,
         expected_within: session.expected_within,
     };
     let (trace, ran_at_least) =
-        wait(bounds, &mut ticket, Poller { api, session, until: bounds.since + bounds.deadline, token_renewed: false }).await?;
-    Ok(Ended { trace, ran_at_least })
+        wait(bounds, ticket, Poller { api, session, until: bounds.since + bounds.deadline, token_renewed: false }).await?;
+    Ok(Ended { trace, ran_at_least: Some(ran_at_least) })
 }
 
 /// Polls until the session has ended or the deadline has passed. Throttling is no answer: where the deadline falls into a wait that
 /// the platform asked for, one more poll is made after it, since the session may long be done. Beside what the end brought it is told
 /// how long after its submit the session was last found running.
-async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -> Result<(T, Duration), ApiError> {
+async fn wait<T>(bounds: Bounds, mut ticket: Ticket, mut poller: impl Ask<T>) -> Result<(T, Duration), ApiError> {
     let until = bounds.since + bounds.deadline;
     // Asked too early, the answer would say nothing about whether the session keeps to its time.
-    let wanted = bounds.expected_within.map(|within| bounds.since + within + Duration::from_millis(1));
+    let wanted = bounds.expected_within.map(|within| bounds.since + bounds.accepted + within + Duration::from_millis(1));
     let in_time = |next: Instant| wanted.filter(|wanted| Instant::now() < *wanted).map_or(next, |wanted| next.min(wanted)).min(until);
     let mut next = in_time(bounds.since + jittered(ticket.first()));
     let (mut not_before, mut running) = (bounds.since, Duration::ZERO);
@@ -113,14 +119,19 @@ async fn wait<T>(bounds: Bounds, ticket: &mut Ticket, mut poller: impl Ask<T>) -
             }
             Seen::Again => continue,
             Seen::Running(status, asked_to_wait) => {
-                (last, trouble, troubles, unreadable, running) = (Some(status), None, 0, 0, asked);
+                (last, trouble, troubles, unreadable, running) = (Some(status), None, 0, 0, asked.saturating_sub(bounds.accepted));
                 if now >= until {
-                    ticket.ended(bounds.deadline);
                     return Err(deadline(bounds.deadline, last, None));
                 }
-                // The platform knows better when there may be news.
-                next = asked_to_wait.map_or_else(|| in_time(now + jittered(ticket.next(elapsed))), |wait| now + wait);
-                not_before = asked_to_wait.map_or(not_before, |_| next);
+                let ours = jittered(ticket.next(elapsed));
+                // The platform knows better when there may be news, if it says so at all: a date gone by is no word.
+                match asked_to_wait.filter(|asked| *asked >= bounds.least) {
+                    Some(asked) => {
+                        next = now + jittered(asked);
+                        not_before = next;
+                    }
+                    None => next = in_time(now + ours),
+                }
                 continue;
             }
             Seen::Unknown(why) if last.is_some() => return Err(ApiError::Gone(format!("{why}: the session has expired or was purged"))),
@@ -182,12 +193,7 @@ impl Ask<Trace> for Poller<'_> {
     async fn ask(&mut self, troubles: u32) -> Result<Seen<Trace>, ApiError> {
         let (api, session) = (self.api, self.session);
         // A platform that is down must not hold a vector past its deadline; a turn comes in any case.
-        let got = match tokio::time::timeout_at(self.until.max(Instant::now() + LAST_TRY), api.tokens.get()).await {
-            Ok(Ok(got)) => api.admitted(Call::Poll, got).await,
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(ApiError::Unreachable("no token in time".to_owned())),
-        };
-        let got = match got {
+        let got = match api.signed_in(Call::Poll, Some(self.until.max(Instant::now() + LAST_TRY))).await {
             Ok(got) => got,
             // Getting it was tried often enough by those who wait for it together.
             Err(ApiError::Unreachable(why)) => return Ok(Seen::Nothing { why, wait: Wait::Ordinary }),
@@ -210,8 +216,10 @@ impl Ask<Trace> for Poller<'_> {
             Err(error) => return Ok(failed(call_text("poll", &error), None)),
         };
         let text = || described(reply.status, &reply.body);
+        got.token.answered(reply.status);
         if reply.status != 401 {
-            api.tokens.served(&got.token);
+            api.tokens.answered(&got.token);
+            self.token_renewed = false;
         }
         match reply.status {
             401 => {
@@ -225,10 +233,7 @@ impl Ask<Trace> for Poller<'_> {
             }
             429 => Ok(Seen::Nothing { why: text(), wait: Wait::Asked(reply.retry_after.unwrap_or_default()) }),
             status if retry::is_transient(status) => Ok(failed(text(), reply.retry_after)),
-            _ => {
-                self.token_renewed = false;
-                read(api, reply, session).await
-            }
+            _ => read(api, reply, session).await,
         }
     }
 }
@@ -288,12 +293,14 @@ mod tests {
             deadline: Duration::from_secs(20),
             visible_within: Duration::from_secs(3),
             unreadable: 3,
+            least: Duration::from_millis(500),
+            accepted: Duration::ZERO,
             expected_within,
         };
         let settings = toml::from_str("poll_first_ms = 500\npoll_max_ms = 5000").unwrap();
         let action = "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
-        let mut ticket = Schedule::default().ticket(action, crate::model::Environment::Test, &settings);
-        (wait(bounds, &mut ticket, &mut script).await, script.polled)
+        let ticket = Schedule::default().ticket(action, crate::model::Environment::Test, &settings);
+        (wait(bounds, ticket, &mut script).await, script.polled)
     }
 
     fn running() -> Seen<u8> {
@@ -326,6 +333,9 @@ mod tests {
         let busy = Seen::Running(Status("RUNNING".into()), Some(Duration::from_secs(9)));
         let (result, polled) = play(vec![busy, Seen::Ended(1)]).await;
         assert_eq!((result, (polled[1] - polled[0]).as_secs()), (Ok(1), 9));
+        let gone_by = || Seen::Running(Status("RUNNING".into()), Some(Duration::ZERO));
+        let (_, polled) = play((0..100).map(|_| gone_by()).collect()).await;
+        assert!(polled.len() < 12, "no hammer is made of us: {polled:?}");
     }
 
     #[tokio::test(start_paused = true)]

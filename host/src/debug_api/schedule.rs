@@ -34,6 +34,8 @@ struct Learned {
 struct Taught {
     sessions: u64,
     samples: VecDeque<Duration>,
+    /// Places of scouts that were lost: whoever comes next takes them.
+    vacant: usize,
 }
 
 /// One session's place in the schedule.
@@ -59,16 +61,18 @@ impl Schedule {
                 .entry((action, environment))
                 .or_insert_with(|| Arc::new(Learned { taught: Mutex::default(), median: watch::Sender::new(None) })),
         );
-        let number = {
+        let (number, vacant) = {
             let mut taught = learned.taught.lock().unwrap_or_else(PoisonError::into_inner);
             taught.sessions += 1;
-            taught.sessions - 1
+            let vacant = taught.vacant > 0;
+            taught.vacant -= usize::from(vacant);
+            (taught.sessions - 1, vacant)
         };
         let median = learned.median.subscribe();
         let uninformed = median.borrow().is_none();
-        let scout = number < FIRST_SCOUTS || (number.is_multiple_of(LATER_SCOUTS) && !uninformed);
+        let scout = number < FIRST_SCOUTS || vacant || (number.is_multiple_of(LATER_SCOUTS) && !uninformed);
         // The first scouts ask at times of their own, so that together they look closely.
-        let pace = if uninformed && scout { 1.0 + 0.2 * f64::from(u8::try_from(number).unwrap_or_default()) } else { 1.0 };
+        let pace = if number < FIRST_SCOUTS { 1.0 + 0.2 * f64::from(u8::try_from(number).unwrap_or_default()) } else { 1.0 };
         let (first, ceiling) = (settings.poll_first.duration().mul_f64(pace), settings.poll_max.duration());
         Ticket { median, learned, scout, uninformed, first, ceiling, interval: None }
     }
@@ -93,7 +97,9 @@ impl Ticket {
         let grown = self.interval.map(|last| if self.scout && median.is_none() { last * 5 / 4 } else { last * 3 / 2 });
         let interval = match median {
             // Around the median a scout looks closely.
-            Some(median) if self.scout && elapsed < median.mul_f64(1.25) => (median / 10).clamp(self.first / 4, self.ceiling),
+            Some(median) if self.scout && elapsed < median.mul_f64(1.25) => {
+                (median / 10).clamp(self.first / 4, self.ceiling.max(self.first / 4))
+            }
             Some(median) => grown.unwrap_or(median / 4).clamp(self.first, self.ceiling.max(self.first)),
             None if self.scout => grown.unwrap_or(self.first * 5 / 4).min(self.ceiling.max(self.first)),
             // Without a ceiling: what is not known to be soon is left to the scouts.
@@ -112,8 +118,8 @@ impl Ticket {
     }
 
     /// The session had ended by `elapsed` after its submit.
-    pub(super) fn ended(&self, elapsed: Duration) {
-        if !self.scout {
+    pub(super) fn ended(mut self, elapsed: Duration) {
+        if !std::mem::take(&mut self.scout) {
             return;
         }
         // What had ended when it was first looked at may have done so at any time before.
@@ -127,6 +133,16 @@ impl Ticket {
         sorted.sort_unstable();
         let median = sorted.get(sorted.len() / 2).copied();
         self.learned.median.send_if_modified(|known| std::mem::replace(known, median) != median);
+    }
+}
+
+impl Drop for Ticket {
+    /// A scout that comes back with nothing leaves its place to another: a session that was lost, or did not end in time, says nothing of
+    /// how long the action takes.
+    fn drop(&mut self) {
+        if self.scout {
+            self.learned.taught.lock().unwrap_or_else(PoisonError::into_inner).vacant += 1;
+        }
     }
 }
 
@@ -150,7 +166,7 @@ mod tests {
     }
 
     /// How many polls a session of this duration takes, and when it is seen to have ended.
-    fn play(ticket: &mut Ticket, takes: Duration) -> (usize, Duration) {
+    fn play(mut ticket: Ticket, takes: Duration) -> (usize, Duration) {
         let (mut at, mut polls) = (ticket.first(), 1);
         while at < takes {
             at += ticket.next(at);
@@ -172,9 +188,9 @@ mod tests {
     #[test]
     fn followers_start_from_the_median_and_seldom_ask_twice() {
         let schedule = Schedule::default();
-        let scouts: Vec<_> = (0..3).map(|_| play(&mut ticket(&schedule), ms(4_000))).collect();
+        let scouts: Vec<_> = (0..3).map(|_| play(ticket(&schedule), ms(4_000))).collect();
         assert!(scouts.iter().all(|(_, seen)| *seen < ms(6_000)), "{scouts:?}");
-        let sessions: Vec<_> = (0..1_000).map(|_| play(&mut ticket(&schedule), ms(4_000))).collect();
+        let sessions: Vec<_> = (0..1_000).map(|_| play(ticket(&schedule), ms(4_000))).collect();
         let polls: usize = sessions.iter().map(|(polls, _)| polls).sum();
         assert!(polls < 1_060, "{polls} polls for 1000 sessions");
         let late: Vec<_> = sessions.iter().skip(400).map(|(_, seen)| seen.as_millis()).collect();
@@ -185,7 +201,7 @@ mod tests {
     fn an_action_that_becomes_quicker_or_slower_is_noticed() {
         let schedule = Schedule::default();
         for takes in [4_000, 1_000, 9_000] {
-            (0..64 * 40).for_each(|_| _ = play(&mut ticket(&schedule), ms(takes)));
+            (0..64 * 40).for_each(|_| _ = play(ticket(&schedule), ms(takes)));
             let median = ticket(&schedule).median.borrow().unwrap();
             assert!(median >= ms(takes).mul_f64(0.8) && median <= ms(takes).mul_f64(1.3), "{takes}: {median:?}");
         }
@@ -195,7 +211,7 @@ mod tests {
     async fn who_followed_before_anything_was_known_is_told() {
         let schedule = Schedule::default();
         let scout = ticket(&schedule);
-        let (_, _) = (ticket(&schedule), ticket(&schedule));
+        let _others = (ticket(&schedule), ticket(&schedule));
         let mut follower = ticket(&schedule);
         assert_eq!(follower.first(), ms(5_000));
         let early = tokio::time::timeout(ms(10), follower.learned()).await;
@@ -204,5 +220,33 @@ mod tests {
         follower.learned().await;
         assert_eq!(follower.first(), ms(735));
         assert!(tokio::time::timeout(ms(10), follower.learned()).await.is_err(), "once is enough");
+    }
+
+    #[test]
+    fn a_scout_that_is_lost_leaves_its_place_to_another() {
+        let schedule = Schedule::default();
+        let scouts = [ticket(&schedule), ticket(&schedule), ticket(&schedule)];
+        assert!(scouts.iter().all(|t| t.scout) && !ticket(&schedule).scout);
+        drop(scouts);
+        let next = [ticket(&schedule), ticket(&schedule), ticket(&schedule), ticket(&schedule)].map(|t| t.scout);
+        assert_eq!(next, [true, true, true, false]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_settings_make_it_panic_or_stand_still(first in 1_u32..100_000, ceiling in 1_u32..100_000, takes in 1_u64..200_000) {
+            let settings: Api = toml::from_str(&format!("poll_first_ms = {first}\npoll_max_ms = {ceiling}")).unwrap();
+            let schedule = Schedule::default();
+            for _ in 0..70 {
+                let mut ticket = schedule.ticket(ACTION.parse().unwrap(), Environment::Test, &settings);
+                let mut at = ticket.first();
+                let mut polls = 0;
+                while at < ms(takes) && polls < 1_000 {
+                    at += ticket.next(at).max(ms(1));
+                    polls += 1;
+                }
+                ticket.ended(at);
+            }
+        }
     }
 }

@@ -32,15 +32,28 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
         let got = tokio::select! {
             biased;
             () = stopped(stop) => return Err(ApiError::Stopped),
-            got = api.signed_in(Call::Submit) => got?,
+            got = api.signed_in(Call::Submit, None) => got,
+        };
+        let got = match got {
+            // The platform was there before, so it is in trouble: a vector is worth some patience.
+            Err(ApiError::Unreachable(text)) if api.tokens.were_had() => {
+                let since = *refused_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > settings.deadline.duration() {
+                    return Err(ApiError::Unreachable(format!("not submitted after {} s: {text}", since.elapsed().as_secs())));
+                }
+                continue;
+            }
+            got => got?,
         };
         let since = Instant::now();
         let request = api.request(vector.action, vector.environment, None, &got.token).await?;
         let sent = send(api, request.header("content-type", "application/json").body(body.clone()), stop).await?;
-        if let Ok(reply) = &sent
-            && reply.status != 401
-        {
-            api.tokens.served(&got.token);
+        if let Ok(reply) = &sent {
+            got.token.answered(reply.status);
+            if reply.status != 401 {
+                api.tokens.answered(&got.token);
+                renewed = false;
+            }
         }
         let (text, wait) = match sent {
             Ok(reply) => match meaning(&reply) {
@@ -132,7 +145,16 @@ async fn session(api: &DebugApi, reply: Reply, vector: &Vector, since: Instant) 
         let id = named_by_header(api, &reply);
         let answer = super::read_apart(api, reply, id.clone(), action, environment).await.map_err(|what| ambiguous(&what))?;
         let trace = answer.ended.ok_or_else(|| ambiguous(&format!("the answer's status {} is not known", answer.status)))?;
-        return Ok(Session { id, action, environment, since, ticket: None, expected_within: None, answer: Some(trace) });
+        return Ok(Session {
+            id,
+            action,
+            environment,
+            since,
+            accepted: Instant::now(),
+            ticket: None,
+            expected_within: None,
+            answer: Some(trace),
+        });
     };
     let text = String::from_utf8_lossy(&reply.body);
     let id = pointer.find(&text).and_then(|raw| wire::text_of(serde_json::from_str(raw.get()).ok()?));
@@ -140,7 +162,7 @@ async fn session(api: &DebugApi, reply: Reply, vector: &Vector, since: Instant) 
     let id = id.parse().map_err(|e| ambiguous(&format!("the session id {e}")))?;
     let ticket = Some(api.schedule.ticket(action, environment, &api.caller.settings));
     let expected_within = vector.expect.as_ref().and_then(|expect| expect.max_duration_ms).map(Duration::from_millis);
-    Ok(Session { id, action, environment, since, ticket, expected_within, answer: None })
+    Ok(Session { id, action, environment, since, accepted: Instant::now(), ticket, expected_within, answer: None })
 }
 
 fn named_by_header(api: &DebugApi, reply: &Reply) -> SessionId {

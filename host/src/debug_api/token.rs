@@ -4,6 +4,7 @@
 use super::ApiError;
 use super::grant::{Granted, Grants};
 use crate::model::Secret;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
@@ -26,11 +27,24 @@ pub(super) struct Token {
     fetched: Instant,
     /// When it no longer serves: so short before its end that a request might meet it.
     end: Instant,
+    /// Whether the platform has let a request through with it.
+    served: Arc<AtomicBool>,
 }
 
 impl Token {
     pub(super) fn text(&self) -> &str {
         self.text.expose()
+    }
+
+    /// A request with it was answered so. What a gateway answers before it looks at the token says nothing of it.
+    pub(super) fn answered(&self, status: u16) {
+        if !matches!(status, 401 | 408 | 429 | 500..) {
+            self.served.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -54,7 +68,7 @@ impl Got {
 
     /// Whether there is no fresher token to be had: another fetch would bring one that is no better.
     pub(super) fn is_fresh(&self) -> bool {
-        self.waited_for && self.token.fetched.elapsed() < FRESH
+        self.waited_for && !self.token.has_served() && self.token.fetched.elapsed() < FRESH
     }
 }
 
@@ -65,8 +79,6 @@ enum Cached {
         token: Token,
         /// When to renew it, while it still serves.
         renew: Instant,
-        /// Whether a request has gone through with it.
-        served: bool,
     },
     /// The last fetch came to nothing at this time, after all its attempts.
     Failed(ApiError, Instant),
@@ -81,6 +93,8 @@ struct State {
     failures: usize,
     /// Tokens in a row that were rejected before they served.
     rejected: u32,
+    /// Whether there was a token once.
+    had: bool,
 }
 
 /// The cache. Whoever finds it empty fetches while the others wait for him: one request however many ask.
@@ -94,7 +108,7 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn new(grants: Grants) -> Self {
-        let state = Mutex::new(State { cached: Cached::Nothing, failures: 0, rejected: 0 });
+        let state = Mutex::new(State { cached: Cached::Nothing, failures: 0, rejected: 0, had: false });
         Self { grants, state, fetching: Arc::default() }
     }
 
@@ -132,8 +146,9 @@ impl Tokens {
             if !self.stands(failures) {
                 self.fetch(alone).await;
             }
-            if let Some(token) = self.current() {
-                return Ok(Got { token, waited_for: true });
+            // Whatever its life: one that is as short as its fetch took is good for one try.
+            if let Cached::Token { token, .. } = &self.state().cached {
+                return Ok(Got { token: token.clone(), waited_for: true });
             }
         }
     }
@@ -155,26 +170,27 @@ impl Tokens {
         Some(token)
     }
 
-    /// A request went through with this token.
-    pub(super) fn served(&self, by: &Token) {
-        let mut state = self.state();
-        if let Cached::Token { token, served, .. } = &mut state.cached
-            && token.is(by)
-        {
-            *served = true;
-            state.rejected = 0;
+    /// A request with this token was answered by something else than its rejection.
+    pub(super) fn answered(&self, by: &Token) {
+        if by.has_served() {
+            self.state().rejected = 0;
         }
+    }
+
+    /// Whether there was a token once in this run: then the platform is in trouble, and not the settings.
+    pub(super) fn were_had(&self) -> bool {
+        self.state().had
     }
 
     /// Drops a token the platform rejected, unless another has taken its place already. Where one after the other is rejected before it
     /// served, the client is given up: with the wrong audience each vector would cost a token.
     pub(super) fn reject(&self, rejected: &Token, why: &ApiError) {
         let mut state = self.state();
-        let Cached::Token { token, served, .. } = &state.cached else { return };
+        let Cached::Token { token, .. } = &state.cached else { return };
         if !token.is(rejected) {
             return;
         }
-        state.rejected = if *served { 0 } else { state.rejected + 1 };
+        state.rejected = if token.has_served() { 0 } else { state.rejected + 1 };
         state.cached = if state.rejected >= REJECTED { Cached::Refused(why.clone()) } else { Cached::Nothing };
     }
 
@@ -205,6 +221,7 @@ impl Tokens {
     fn keep(&self, cached: Cached) {
         let mut state = self.state();
         state.failures += usize::from(matches!(cached, Cached::Failed(..)));
+        state.had |= matches!(cached, Cached::Token { .. });
         state.cached = cached;
     }
 
@@ -234,8 +251,8 @@ impl Tokens {
         let Granted { text, asked, life } = granted;
         let (text, leeway) = (Arc::new(text), LEEWAY.min(life / 10));
         self.grants.caller.conceal(Arc::clone(&text));
-        let token = Token { text, fetched: Instant::now(), end: asked + life - leeway / 6 };
-        Cached::Token { token, renew: asked + life - leeway, served: false }
+        let token = Token { text, fetched: Instant::now(), end: asked + life - leeway / 6, served: Arc::default() };
+        Cached::Token { token, renew: asked + life - leeway }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -293,7 +310,10 @@ mod tests {
             tokens.reject(&kept(&tokens, 90), &why());
         }
         let good = kept(&tokens, 90);
-        tokens.served(&good);
+        good.answered(429);
+        assert!(!good.has_served(), "a gateway's word says nothing of it");
+        good.answered(200);
+        tokens.answered(&good);
         tokens.reject(&good, &why());
         for _ in 0..REJECTED {
             assert!(!matches!(tokens.state().cached, Cached::Refused(_)));
@@ -318,6 +338,9 @@ mod tests {
         let token = kept(&tokens(), 90);
         let got = |waited_for| Got { token: token.clone(), waited_for };
         assert!(got(true).is_fresh() && !got(false).is_fresh());
+        let served = kept(&tokens(), 90);
+        served.answered(404);
+        assert!(!Got { token: served, waited_for: true }.is_fresh(), "what has served may have been revoked");
         tokio::time::advance(FRESH).await;
         assert!(!got(true).is_fresh(), "it may have been revoked meanwhile");
     }

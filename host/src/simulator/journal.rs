@@ -28,12 +28,14 @@ impl Journal {
         // How a client signed in is worth knowing; its secret and tokens are not written down, not even here.
         let scheme = asked.header("authorization").and_then(|h| h.split(' ').next());
         let body = match serde_json::from_slice(&asked.body) {
+            Ok(_) if asked.path.ends_with("/oauth/token") => Value::from("JSON"),
             Ok(body) => body,
             Err(_) => without_secrets(&String::from_utf8_lossy(&asked.body)),
         };
+        let query = asked.query.as_deref().map(without_secrets);
         self.requests.push(json!({
             "atMs": u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), "method": asked.method.as_str(), "path": asked.path,
-            "query": asked.query, "authorization": scheme, "contentType": asked.header("content-type"),
+            "query": query, "authorization": scheme, "contentType": asked.header("content-type"),
             "workspace": asked.header("x-nice-workspace-id"), "body": body, "status": null,
         }));
         self.requests.len() - 1

@@ -132,11 +132,16 @@ impl Platform {
                 Some(json(200, &object!({})))
             }
             (REVOKE, "POST") => {
-                self.state().tokens.clear();
+                self.revoke();
                 Some(json(200, &object!({})))
             }
             _ => None,
         }
+    }
+
+    /// Revokes all tokens.
+    pub(super) fn revoke(&self) {
+        self.state().tokens.clear();
     }
 
     /// Puts the platform's clock forward.

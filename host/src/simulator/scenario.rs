@@ -185,7 +185,7 @@ pub struct Scenario {
 
 /// A time, or two between which one is drawn.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "is neither a number of milliseconds nor two to draw from")]
 pub enum Span {
     /// This time.
     Of(u64),

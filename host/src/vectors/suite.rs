@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// The longest line that is read, in bytes.
 const MAX_LINE: u64 = 64 << 20;
+/// Files of less than this are held, in bytes: thousands of small ones must not be open all at once.
+const HELD: u64 = 1 << 20;
 /// How many problems are listed.
 const MAX_PROBLEMS: usize = 100;
 /// How many names are kept of vectors for production.
@@ -45,11 +47,16 @@ impl Suite {
     /// # Errors
     /// All problems of all files, the first of them in full.
     pub fn read(files: &[PathBuf], schemas: Schemas) -> Result<Self, Vec<String>> {
+        Self::read_holding(files, schemas, HELD)
+    }
+
+    /// The same; files of less than `held` bytes are held in memory, whatever they look like.
+    fn read_holding(files: &[PathBuf], schemas: Schemas, held: u64) -> Result<Self, Vec<String>> {
         let mut suite = Self { parts: Vec::new(), schemas: Arc::new(schemas), count: 0, prod: Prod::default() };
         let mut problems = Problems::default();
         for path in files {
             match opened(path) {
-                Ok((name, file)) => suite.add(&name, file, &mut problems),
+                Ok((name, file)) => suite.add(&name, file, held, &mut problems),
                 Err(what) => problems.add(what),
             }
         }
@@ -85,8 +92,10 @@ impl Suite {
         Vectors { parts: self.parts.into_iter(), schemas: self.schemas, part: none, prod: self.prod.count > 0 }
     }
 
-    fn add(&mut self, name: &str, mut file: File, problems: &mut Problems) {
-        let part = if stands_in_lines(&mut file) { self.check_lines(name, file, problems) } else { self.held(name, file, problems) };
+    fn add(&mut self, name: &str, mut file: File, held: u64, problems: &mut Problems) {
+        let small = file.metadata().is_ok_and(|m| m.len() < held);
+        let part =
+            if !small && stands_in_lines(&mut file) { self.check_lines(name, file, problems) } else { self.held(name, file, problems) };
         self.parts.extend(part);
     }
 
@@ -337,7 +346,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("v.ndjson");
         std::fs::write(&path, text).unwrap();
-        let found = Suite::read(&[path], Schemas::default());
+        let found = Suite::read_holding(&[path], Schemas::default(), 0);
         found.map_err(|list| list.iter().map(|e| e.replace(&format!("{}/", dir.path().display()), "")).collect())
     }
 
@@ -380,7 +389,7 @@ mod tests {
         std::fs::write(&path, format!("{LINE}\n{LINE}\n{LINE}\n")).unwrap();
         let changed = |text: &str| {
             std::fs::write(&path, format!("{LINE}\n{LINE}\n{LINE}\n")).unwrap();
-            let mut vectors = Suite::read(std::slice::from_ref(&path), Schemas::default()).unwrap().vectors();
+            let mut vectors = Suite::read_holding(std::slice::from_ref(&path), Schemas::default(), 0).unwrap().vectors();
             std::fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap().write_all(text.as_bytes()).unwrap();
             assert!(vectors.next().unwrap().is_ok());
             let error = vectors.find_map(Result::err).unwrap();
@@ -397,7 +406,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, test) = (dir.path().join("v.ndjson"), LINE.replace("prod", "test"));
         std::fs::write(&path, format!("{test}\n{test}\n")).unwrap();
-        let mut vectors = Suite::read(std::slice::from_ref(&path), Schemas::default()).unwrap().vectors();
+        let mut vectors = Suite::read_holding(std::slice::from_ref(&path), Schemas::default(), 0).unwrap().vectors();
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(format!("{test}\n{LINE}\n").as_bytes()).unwrap();
         assert!(vectors.next().unwrap().is_ok());
         assert!(vectors.next().unwrap().unwrap_err().contains("would run in production"));
