@@ -22,6 +22,11 @@ const CLASSIFY_EXIT_CODES: &str = "Exit codes:
   2    usage, settings, or an invalid file or line
   3    could not run: no classifier";
 
+const VERIFY_EXIT_CODES: &str = "Exit codes:
+  0    the delivery is what it says
+  1    it is not: wrong signature, or too old
+  2    usage, settings, or a file that cannot be read";
+
 const DOCTOR_EXIT_CODES: &str = "Exit codes:
   0    nothing failed; warnings may be worth a look
   2    usage, settings, or an invalid file
@@ -58,6 +63,9 @@ pub enum Command {
     /// Look at plugins, and write your own.
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// What receivers of webhooks need.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Compile one component, for this program itself: an order and a component on stdin, code on stdout.
     #[command(hide = true)]
     CompilePlugin,
@@ -138,6 +146,33 @@ pub struct SimulateArgs {
     /// Append received webhooks to this file, one a line.
     #[arg(long, value_name = "FILE")]
     pub deliveries: Option<PathBuf>,
+}
+
+/// What can be done about webhooks.
+#[derive(Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Check a delivery as a receiver should: its signature, and that it is not older than five minutes.
+    #[command(after_help = VERIFY_EXIT_CODES)]
+    Verify(VerifyArgs),
+}
+
+/// What `webhook verify` takes.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The body, byte for byte as it came; `-` is stdin.
+    pub body: PathBuf,
+    /// The header webhook-id.
+    #[arg(long, value_name = "ID")]
+    pub id: String,
+    /// The header webhook-timestamp.
+    #[arg(long, value_name = "SECONDS")]
+    pub timestamp: String,
+    /// The header webhook-signature.
+    #[arg(long, value_name = "TEXT")]
+    pub signature: String,
+    /// The settings file; the secret is better kept in WEBHOOK_SECRET [default: tracejury.toml, where it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// What can be done with plugins.

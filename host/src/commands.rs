@@ -8,6 +8,7 @@ mod plugins;
 mod run;
 mod simulate;
 mod unclassified;
+mod webhook;
 mod workshop;
 
 use crate::cli::{Command, Common};
@@ -34,6 +35,7 @@ pub async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::execute(args).await,
         Command::Simulate(args) => simulate::execute(args).await,
         Command::Doctor(args) => doctor::execute(args).await,
+        Command::Webhook(command) => webhook::execute(&command),
         Command::Plugin(command) => plugins::execute(command).await,
         Command::CompilePlugin => plugins::compile().await,
     }
@@ -133,8 +135,8 @@ fn told(change: Change) {
     }
 }
 
-/// The name of a file for people, and its text; `-` is stdin.
-fn read(path: &Path) -> Result<(String, String), Failure> {
+/// The name of a file for people, and what is in it; `-` is stdin.
+fn bytes(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
     let mut bytes = Vec::new();
     let done = if path == Path::new("-") {
@@ -143,6 +145,12 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
         std::fs::File::open(path).and_then(|mut f| f.read_to_end(&mut bytes))
     };
     done.map_err(|e| Failure::new(Exit::Usage, format!("{name}: cannot be read: {e}"), "check the file's name and permissions"))?;
+    Ok((name, bytes))
+}
+
+/// The name of a file for people, and its text; `-` is stdin.
+fn read(path: &Path) -> Result<(String, String), Failure> {
+    let (name, bytes) = bytes(path)?;
     let text = utf8(&bytes).map_err(|line| Failure::new(Exit::Usage, format!("{name}:{line}: is not UTF-8"), "save the file as UTF-8"))?;
     // Some editors put a mark in front that is no part of the text.
     Ok((name, text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))

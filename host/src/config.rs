@@ -112,6 +112,7 @@ pub struct Tls {
 pub struct Webhook {
     pub url: String,
     pub secret: Secret,
+    pub previous_secrets: Vec<Secret>,
     #[serde(rename = "timeout_ms")]
     pub timeout: Millis,
     pub attempts: Count,
@@ -378,6 +379,6 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 7, 2, 3));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 8, 2, 3));
     }
 }

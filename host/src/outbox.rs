@@ -3,11 +3,14 @@
 mod event;
 mod guard;
 mod retry;
+mod signature;
+
+pub use signature::{Received, Unverified, verify};
 
 use crate::config::Webhook;
 use crate::http::{CallError, Http, Trust};
-use crate::model::{Outcome, Secret};
-use base64::Engine as _;
+use crate::model::Outcome;
+use signature::Signer;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -35,7 +38,7 @@ pub struct Outbox {
     http: Http,
     settings: Webhook,
     host: String,
-    signer: Option<standardwebhooks::Webhook>,
+    signer: Option<Signer>,
 }
 
 impl Outbox {
@@ -56,7 +59,7 @@ impl Outbox {
             return Err(invalid("url must not hold a user name or password"));
         }
         let http = guard::client(&url, settings, trust)?;
-        let signer = signer(&settings.secret)?;
+        let signer = Signer::new(settings)?;
         Ok(Some(Self { http, settings: settings.clone(), host: url.origin().ascii_serialization(), signer }))
     }
 
@@ -106,7 +109,7 @@ impl Outbox {
             .header("webhook-timestamp", now.to_string())
             .body(body.to_owned());
         if let Some(signer) = &self.signer {
-            let signature = signer.sign(id, now, body.as_bytes()).map_err(|e| Failure::last(format!("cannot be signed: {e}")))?;
+            let signature = signer.header(id, now, body.as_bytes()).map_err(|e| Failure::last(format!("cannot be signed: {e}")))?;
             request = request.header("webhook-signature", signature);
         }
         match self.http.send(request, self.settings.timeout.duration()).await {
@@ -137,37 +140,9 @@ impl Failure {
     }
 }
 
-/// Standard Webhooks secrets are base64, with or without `whsec_`; its libraries decode both, so a text that happens to be
-/// base64 is decoded here too. A text that is no base64 is used as it is.
-fn signer(secret: &Secret) -> Result<Option<standardwebhooks::Webhook>, OutboxError> {
-    let text = secret.expose();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let encoded = text.strip_prefix("whsec_");
-    let bytes = match base64::engine::general_purpose::STANDARD.decode(encoded.unwrap_or(text)) {
-        Ok(bytes) => bytes,
-        Err(_) if encoded.is_some() => return Err(OutboxError::Settings("secret is not base64 after whsec_".to_owned())),
-        Err(_) => text.as_bytes().to_vec(),
-    };
-    if bytes.is_empty() {
-        return Err(OutboxError::Settings("secret holds no key after whsec_".to_owned()));
-    }
-    standardwebhooks::Webhook::from_bytes(bytes).map(Some).map_err(|_| OutboxError::Settings("secret cannot be used".to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_are_read_as_the_standard_has_them() {
-        let sign = |secret: &str| signer(&Secret::new(secret.into())).unwrap().unwrap().sign("msg_1", 1, b"x").unwrap();
-        assert_eq!(sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), sign("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
-        assert!(sign("not base64!").starts_with("v1,"));
-        assert!(signer(&Secret::default()).unwrap().is_none());
-        assert!(signer(&Secret::new("whsec_!".into())).is_err() && signer(&Secret::new("whsec_".into())).is_err());
-    }
 
     #[test]
     fn an_endpoint_is_checked_and_shown_without_its_path() {

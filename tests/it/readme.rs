@@ -15,7 +15,7 @@ fn commands() -> Vec<String> {
 }
 
 /// Where each command is run; one that is not here is run nowhere.
-const RUN: [(&str, &str); 19] = [
+const RUN: [(&str, &str); 20] = [
     ("cargo run --release -- demo", ".ci/run"),
     ("cargo test --workspace", ".ci/run"),
     ("plugins/regex/build.sh", ".ci/run"),
@@ -33,6 +33,7 @@ const RUN: [(&str, &str); 19] = [
     ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none packs -- -max_total_time=60 -max_len=4096", ".ci/run"),
     ("RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none verdicts -- -max_total_time=60", ".ci/run"),
     ("tracejury run vectors.json", "the quick start below"),
+    ("tracejury webhook verify body.json --id msg_1 --timestamp 1767225600 --signature v1,...", "webhook.rs"),
     ("tracejury doctor vectors.json", "the quick start below"),
     ("tracejury classify traces.ndjson --format json", "the recorded trace below"),
 ];

@@ -180,3 +180,44 @@ fn an_endpoint_in_the_own_network_needs_a_word() {
     assert_eq!(run(format!("http://127.0.0.1:{port}/"), "allow_private_targets = true\n").code, 0);
     assert_eq!(receiver.got().len(), 1);
 }
+
+#[test]
+fn a_receiver_can_check_a_delivery_by_hand() {
+    let receiver = Receiver::answering(&["204 No Content"]);
+    run_with("ENOTFOUND", &receiver);
+    let got = receiver.got().remove(0);
+    let mut bench = Bench::new();
+    bench.env("WEBHOOK_SECRET", SECRET);
+    bench.file("body.json", &got.body);
+    let header = |name: &str| got.headers[name].clone();
+    let (id, timestamp, signature) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
+    let verify = |bench: &Bench, id: &str| {
+        bench.tracejury(&["webhook", "verify", "body.json", "--id", id, "--timestamp", &timestamp, "--signature", &signature])
+    };
+    let good = verify(&bench, &id);
+    assert_eq!((good.code, good.stdout.as_str()), (0, "the delivery is what it says\n"), "{good:?}");
+    let bad = verify(&bench, "msg_other");
+    assert!(bad.code == 1 && bad.stdout.starts_with("not to be trusted: no signature was made with this secret"), "{bad:?}");
+    bench.file("body.json", format!("{} ", got.body));
+    assert_eq!(verify(&bench, &id).code, 1);
+    bench.env("WEBHOOK_SECRET", "");
+    assert!(verify(&bench, &id).stderr.starts_with("error: webhook.secret is not set"));
+}
+
+#[test]
+fn while_a_secret_is_changed_deliveries_are_signed_by_both() {
+    let receiver = Receiver::answering(&["204 No Content"]);
+    let simulator = Simulator::of(&scenario(&failed("ENOTFOUND"), &json!({})));
+    let mut bench = Bench::against(&simulator);
+    bench.settings("[webhook]\nprevious_secrets = ['whsec_dHJhY2VqdXJ5LWRlbW8tc2VjcmV0LTAwMDE=']\n");
+    bench.env("WEBHOOK_URL", &receiver.url).env("WEBHOOK_SECRET", SECRET);
+    bench.run(&vector());
+    let got = receiver.got().remove(0);
+    let mut headers = http::HeaderMap::new();
+    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+        headers.insert(name, got.headers[name].parse().unwrap());
+    }
+    for secret in [SECRET, "whsec_dHJhY2VqdXJ5LWRlbW8tc2VjcmV0LTAwMDE="] {
+        standardwebhooks::Webhook::new(secret).unwrap().verify(got.body.as_bytes(), &headers).unwrap();
+    }
+}
