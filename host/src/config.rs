@@ -238,7 +238,7 @@ pub fn find(file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result
             let place = path.display().to_string();
             // Read once alone: only then does an error know its line. What is absent gets a stand-in that is not used.
             parse::<Settings>(&place, &text)?;
-            lay_over(&mut table, parse(&place, &text)?);
+            lay_over(&mut table, parse(&place, &text)?, &[]);
             Some(path.to_owned())
         }
         Err(why) if file.is_none() && why.kind() == std::io::ErrorKind::NotFound => None,
@@ -279,10 +279,11 @@ fn from_environment(settings: &mut Settings, env: impl Fn(&str) -> Option<String
     VARIABLES.iter().filter_map(set).collect()
 }
 
-fn lay_over(below: &mut toml::Table, above: toml::Table) {
+/// Lays one table over another, key by key; those named in `whole` are replaced whole.
+pub fn lay_over(below: &mut toml::Table, above: toml::Table, whole: &[&str]) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) if !whole.contains(&key.as_str()) => lay_over(below, above, whole),
             (_, value) => {
                 below.insert(key, value);
             }

@@ -287,9 +287,6 @@ struct Answered {
     ended: Option<Box<Trace>>,
 }
 
-/// An answer over this size, in bytes, is read on a thread of its own: it would keep others waiting.
-const LARGE: usize = 1 << 20;
-
 /// Reads an answer about a session.
 async fn read_apart(
     api: &DebugApi,
@@ -298,7 +295,7 @@ async fn read_apart(
     action: ActionId,
     environment: Environment,
 ) -> Result<Answered, String> {
-    let (profile, large) = (Arc::clone(&api.profile), reply.body.len() > LARGE);
+    let (profile, large) = (Arc::clone(&api.profile), reply.is_large());
     let read = move || {
         // A byte that is no UTF-8 costs a character, not the trace.
         let text = String::from_utf8_lossy(&reply.body);
@@ -318,14 +315,15 @@ async fn read_apart(
         };
         Ok(Answered { status, ended })
     };
+    // It would keep others waiting.
     if large { tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(e.to_string())) } else { read() }
 }
 
 /// An answer that was not expected, for people: the status and what the platform says of it.
-fn described(status: u16, body: &[u8]) -> String {
-    match wire::problem_text(body) {
-        Some(text) => format!("the platform answered {status}: {text}"),
-        None => format!("the platform answered {status}"),
+fn described(reply: &Reply) -> String {
+    match wire::problem_text(&reply.body) {
+        Some(text) => format!("the platform answered {}: {text}", reply.status),
+        None => format!("the platform answered {}", reply.status),
     }
 }
 

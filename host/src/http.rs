@@ -60,6 +60,12 @@ impl Reply {
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
+
+    /// Whether reading it takes a while.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.body.len() > LARGE
+    }
 }
 
 /// Where a client may connect to.

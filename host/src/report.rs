@@ -3,6 +3,7 @@
 mod human;
 mod summary;
 
+pub use human::plural;
 pub use summary::Summary;
 
 use crate::model::{Outcome, printable};

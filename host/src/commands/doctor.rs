@@ -10,7 +10,7 @@ use crate::http::Trust;
 use crate::model::printable;
 use crate::outbox::Outbox;
 use crate::plugin::{PluginError, Profile};
-use crate::report::{self, Format};
+use crate::report::{self, Format, plural};
 use crate::vectors::{Schemas, Suite};
 use std::path::Path;
 
@@ -81,11 +81,10 @@ impl Doctor {
     }
 
     fn done(&self) -> Exit {
-        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let end = match (self.failures, self.warnings) {
             (0, 0) => "all is well".to_owned(),
-            (0, warnings) => format!("nothing failed; {}", count(warnings, "warning")),
-            (failures, warnings) => format!("{}, {}", count(failures, "failure"), count(warnings, "warning")),
+            (0, warnings) => format!("nothing failed; {}", plural(warnings, "warning")),
+            (failures, warnings) => format!("{}, {}", plural(failures, "failure"), plural(warnings, "warning")),
         };
         match self.format {
             Format::Json => report::to_stderr(&end),

@@ -42,7 +42,7 @@ fn load(files: &[PathBuf], schemas: &Path) -> Result<Suite, Failure> {
     let schemas = Schemas::read(schemas)
         .map_err(|what| Failure::new(Exit::Usage, format!("api.schemas: {what}"), "README, section Vectors, says what goes there"))?;
     Suite::read(files, schemas).map_err(|problems| {
-        let count = if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+        let count = report::plural(problems.len(), "problem");
         let what = format!("{count} in vector files; nothing was submitted\n  {}", problems.join("\n  "));
         Failure::new(Exit::Usage, what, "README, section Vectors, has the format")
     })

@@ -102,8 +102,8 @@ impl Grants {
         let asked = Instant::now();
         match caller.send(self.request(&url), caller.settings.token_timeout.duration()).await {
             Ok(reply) if reply.is_success() => self.read(reply, asked),
-            Ok(reply) if reply.status == 429 => Err(Trouble::Throttled(described(reply.status, &reply.body))),
-            Ok(reply) if retry::is_transient(reply.status) => Err(Trouble::Later(described(reply.status, &reply.body), reply.retry_after)),
+            Ok(reply) if reply.status == 429 => Err(Trouble::Throttled(described(&reply))),
+            Ok(reply) if retry::is_transient(reply.status) => Err(Trouble::Later(described(&reply), reply.retry_after)),
             Ok(reply) => Err(Trouble::Fatal(refusal(&reply))),
             Err(CallError::Fatal(text)) => Err(Trouble::Fatal(ApiError::Settings(format!("token: {text}")))),
             // Asking for a token twice does no harm, so an ambiguous failure is repeated too.
@@ -188,10 +188,10 @@ fn refusal(reply: &Reply) -> ApiError {
             "invalid_scope: the client may not ask for these scopes; check api.scopes, and what the client is granted".to_owned()
         }
         // An OAuth error, or none of OAuth's making: then it is hardly the endpoint of tokens that answers.
-        Some(_) => described(reply.status, &reply.body),
-        None if matches!(reply.status, 401 | 403) => described(reply.status, &reply.body),
+        Some(_) => described(reply),
+        None if matches!(reply.status, 401 | 403) => described(reply),
         None => {
-            let said = described(reply.status, &reply.body);
+            let said = described(reply);
             return ApiError::Settings(format!("{said}; tokens are asked for elsewhere, or by another profile"));
         }
     };

@@ -93,9 +93,9 @@ impl Document {
         let reply = match caller.call(Call::Token, request, timeout).await {
             Ok(reply) if reply.is_success() => reply,
             Ok(reply) if reply.status == 429 || retry::is_transient(reply.status) => {
-                return Err(ApiError::Unreachable(format!("discovery: {}", described(reply.status, &reply.body))));
+                return Err(ApiError::Unreachable(format!("discovery: {}", described(&reply))));
             }
-            Ok(reply) => return Err(ApiError::Settings(format!("api.discovery_url: {}", described(reply.status, &reply.body)))),
+            Ok(reply) => return Err(ApiError::Settings(format!("api.discovery_url: {}", described(&reply)))),
             Err(CallError::Fatal(text)) => return Err(ApiError::Settings(format!("api.discovery_url: {text}"))),
             Err(error) => return Err(ApiError::Unreachable(call_text("discovery", &error))),
         };

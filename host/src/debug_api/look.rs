@@ -63,7 +63,7 @@ impl DebugApi {
             .send(request.header("accept", "application/json"), self.caller.settings.poll_timeout.duration())
             .await
             .map_err(|e| ApiError::Unreachable(call_text("probe", &e)))?;
-        let text = described(reply.status, &reply.body);
+        let text = described(&reply);
         match reply.status {
             200..300 => Ok(Visible::Yes),
             404 => Ok(Visible::No(text)),

@@ -215,7 +215,7 @@ impl Ask<Trace> for Poller<'_> {
             Err(error @ CallError::TooLarge(_)) => return Err(ApiError::Unreadable(call_text("poll", &error))),
             Err(error) => return Ok(failed(call_text("poll", &error), None)),
         };
-        let text = || described(reply.status, &reply.body);
+        let text = || described(&reply);
         got.token.answered(reply.status);
         if reply.status != 401 {
             api.tokens.answered(&got.token);
@@ -239,7 +239,7 @@ impl Ask<Trace> for Poller<'_> {
 }
 
 async fn read(api: &DebugApi, reply: Reply, session: &Session) -> Result<Seen<Trace>, ApiError> {
-    let text = |reply: &Reply| described(reply.status, &reply.body);
+    let text = |reply: &Reply| described(reply);
     let wait = reply.retry_after.map(|asked| asked.min(api.caller.settings.retry_after_max.duration()));
     match reply.status {
         200..300 => Ok(match read_apart(api, reply, session.id.clone(), session.action, session.environment).await {

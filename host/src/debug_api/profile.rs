@@ -3,6 +3,7 @@
 
 use super::template::{Body, Place, Template};
 use super::wire::Pointer;
+use crate::config::lay_over;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -207,20 +208,13 @@ fn table(name: &str, own: &BTreeMap<String, toml::Table>, seen: &mut Vec<String>
     let Some(base) = base.as_str() else { return Err(format!("profiles.{name}.extends: is not a text")) };
     seen.push(name.to_owned());
     let mut below = self::table(base, own, seen)?;
-    lay_over(&mut below, table);
+    lay_over(&mut below, table, &WHOLE);
     Ok(below)
 }
 
-/// Tables are laid over each other key by key, so that a profile says only what differs. Headers and bodies are replaced whole: a
-/// key of them that is not wanted could not be taken away otherwise.
-fn lay_over(below: &mut toml::Table, above: toml::Table) {
-    for (key, value) in above {
-        match (below.get_mut(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) if key != "headers" && key != "body" => lay_over(below, above),
-            (_, value) => _ = below.insert(key, value),
-        }
-    }
-}
+/// A profile says only what differs. Headers and bodies are replaced whole: a key of them that is not wanted could not be taken away
+/// otherwise.
+const WHOLE: [&str; 2] = ["headers", "body"];
 
 fn described(error: &toml::de::Error) -> String {
     // Of an error in a table that was read already only the message is left.

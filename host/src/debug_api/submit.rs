@@ -39,7 +39,7 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
             Err(ApiError::Unreachable(text)) if api.tokens.were_had() => {
                 let since = *refused_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > settings.deadline.duration() {
-                    return Err(ApiError::Unreachable(format!("not submitted after {} s: {text}", since.elapsed().as_secs())));
+                    return Err(given_up(since, &text));
                 }
                 continue;
             }
@@ -67,10 +67,10 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
                     continue;
                 }
                 Meaning::Accepted => return session(api, reply, vector, since).await,
-                Meaning::Throttled => (described(reply.status, &reply.body), None),
+                Meaning::Throttled => (described(&reply), None),
                 Meaning::TryLater => {
                     put_off += 1;
-                    (described(reply.status, &reply.body), Some(retry::wait(settings, reply.retry_after, put_off)))
+                    (described(&reply), Some(retry::wait(settings, reply.retry_after, put_off)))
                 }
                 Meaning::Fail(error) => return Err(error),
             },
@@ -89,7 +89,7 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
         // To be told to wait is no failure: patience with it ends when the vector has been put off for as long as its deadline.
         let since = *refused_since.get_or_insert(since);
         if since.elapsed() + wait.unwrap_or_default() > settings.deadline.duration() {
-            return Err(ApiError::Unreachable(format!("not submitted after {} s: {text}", since.elapsed().as_secs())));
+            return Err(given_up(since, &text));
         }
         tracing::debug!(attempt, ?wait, "submit: trying again: {text}");
         tokio::select! {
@@ -126,7 +126,7 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 fn meaning(reply: &Reply) -> Meaning {
-    let text = || described(reply.status, &reply.body);
+    let text = || described(reply);
     match reply.status {
         200..300 => Meaning::Accepted,
         401 => Meaning::NewToken,
@@ -170,12 +170,16 @@ fn named_by_header(api: &DebugApi, reply: &Reply) -> SessionId {
     header.unwrap_or_else(SessionId::own)
 }
 
+fn given_up(since: Instant, why: &str) -> ApiError {
+    ApiError::Unreachable(format!("not submitted after {} s: {why}", since.elapsed().as_secs()))
+}
+
 fn ambiguous(what: &str) -> ApiError {
     ApiError::Ambiguous(format!("{what}; the action may have run and is not submitted again"))
 }
 
 pub(super) fn rejected(reply: &Reply) -> ApiError {
-    ApiError::Credentials(format!("a fresh token was rejected: {}", described(reply.status, &reply.body)))
+    ApiError::Credentials(format!("a fresh token was rejected: {}", described(reply)))
 }
 
 #[cfg(test)]

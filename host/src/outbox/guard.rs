@@ -12,15 +12,19 @@ use crate::http::{Http, Trust, check_literal, is_loopback, proxy_for};
 pub(super) fn client(url: &reqwest::Url, settings: &Webhook, trust: &Trust) -> Result<Http, OutboxError> {
     let invalid = |what: &str| OutboxError::Settings(what.to_owned());
     let (timeout, private) = (settings.timeout.duration(), settings.allow_private_targets);
+    let unusable = |e: crate::http::CallError| OutboxError::Settings(format!("url: {e}"));
+    // An address in the own network is told of first: with leave for that, plain http will do on this machine.
+    if !private {
+        check_literal(url)
+            .map_err(|e| OutboxError::Settings(format!("url: {e}; set webhook.allow_private_targets where that is meant")))?;
+    }
     if url.scheme() == "http" && !settings.allow_http && !(private && is_loopback(url)) {
         return Err(invalid("url is plain http: error texts and ids would be readable on the way; use https, or set webhook.allow_http"));
     }
-    let unusable = |e: crate::http::CallError| OutboxError::Settings(format!("url: {e}"));
-    // Behind a proxy it is the proxy that looks for the host, and says where it may connect.
+    // Behind a proxy it is the proxy that looks a name up, and says where it may connect.
     if private || proxy_for(url).is_some() {
         return Http::new(timeout, MAX_ANSWER, trust).map_err(unusable);
     }
-    check_literal(url).map_err(|e| OutboxError::Settings(format!("url: {e}; set webhook.allow_private_targets where that is meant")))?;
     Http::to_the_public(timeout, MAX_ANSWER, trust).map_err(unusable)
 }
 
@@ -44,6 +48,10 @@ mod tests {
             "webhook.url: 169.254.169.254 is at 169.254.169.254, which is a cloud's metadata service; set webhook.allow_private_targets where that is meant"
         );
         assert!(refused("https://[::ffff:10.0.0.1]/", false, false).is_some() && refused("https://2130706433/", false, false).is_some());
+        assert!(
+            refused("http://127.0.0.1:1/", false, false).unwrap().contains("webhook.allow_private_targets"),
+            "the one word that will do"
+        );
         assert!(refused("http://127.0.0.1:1/", false, true).is_none() && refused("http://10.0.0.1/", false, true).is_some());
     }
 }

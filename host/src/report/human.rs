@@ -182,7 +182,9 @@ fn problem_step(kind: &str) -> &'static str {
     }
 }
 
-fn plural(number: usize, what: &str) -> String {
+/// A number of things, as `1 entry` and `2 entries`.
+#[must_use]
+pub fn plural(number: usize, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),
