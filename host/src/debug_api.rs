@@ -29,7 +29,7 @@ use caller::Caller;
 use grant::Grants;
 use hosts::Directory;
 use profile::Profile;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Method;
 use schedule::{Schedule, Ticket};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,13 +105,26 @@ pub struct Session {
     pub environment: Environment,
     /// When the submit that was accepted was sent.
     pub since: Instant,
-    /// When it was answered: the execution began somewhere between the two.
+    course: Course,
+}
+
+/// How the end of an execution becomes known.
+#[derive(Debug)]
+enum Course {
+    /// The submit was answered with the trace.
+    Answered(Box<Trace>),
+    /// By asking.
+    Polled(Polled),
+}
+
+/// What there is to know of a session that is polled.
+#[derive(Debug)]
+struct Polled {
+    /// When the submit was answered: the execution began somewhere between its sending and this.
     accepted: Instant,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
     /// How long the execution may take by its vector's word: then is a good time to ask.
     expected_within: Option<Duration>,
-    /// What the submit was answered with, on a platform that answers with the trace.
-    answer: Option<Box<Trace>>,
 }
 
 /// An execution that has ended.
@@ -176,13 +189,11 @@ impl DebugApi {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn trace(&self, mut session: Session) -> Result<Ended, ApiError> {
-        match (session.answer.take(), session.ticket.take()) {
-            (Some(trace), _) => Ok(Ended { trace: *trace, ran_at_least: None }),
-            (None, ticket) => {
-                let ticket = ticket.unwrap_or_else(|| self.schedule.ticket(session.action, session.environment, &self.caller.settings));
-                poll::until_ended(self, &session, ticket).await
-            }
+    pub async fn trace(&self, session: Session) -> Result<Ended, ApiError> {
+        let Session { id, action, environment, since, course } = session;
+        match course {
+            Course::Answered(trace) => Ok(Ended { trace: *trace, ran_at_least: None }),
+            Course::Polled(polled) => poll::until_ended(poll::Poller::new(self, id, action, environment, since), polled).await,
         }
     }
 
@@ -228,56 +239,38 @@ impl DebugApi {
         }
     }
 
-    /// A submit, or with a session a poll of it, with all headers it carries.
-    async fn request(
-        &self,
-        action: ActionId,
-        environment: Environment,
-        session: Option<&SessionId>,
-        token: &Token,
-    ) -> Result<reqwest::RequestBuilder, ApiError> {
-        let (submit, poll) = (&self.profile.submit, self.profile.poll.as_ref().filter(|_| session.is_some()));
-        let (url, headers) = poll.map_or((&submit.url, &submit.headers), |poll| (&poll.url, &poll.headers));
-        let about = self.about(url, headers, action, environment, session).await?;
-        let request = if poll.is_some() { self.caller.http.get(&about.url) } else { self.caller.http.post(&about.url) };
-        Ok(request.headers(about.headers).bearer_auth(token.text()).header("accept", "application/json"))
-    }
-
-    /// An address and headers of the profile, filled in.
-    async fn about(
-        &self,
-        url: &Template,
-        headers: &BTreeMap<String, Template>,
-        action: ActionId,
-        environment: Environment,
-        session: Option<&SessionId>,
-    ) -> Result<About, ApiError> {
+    /// A request about an action, with all headers it carries: the profile's, filled in, and those of every request.
+    async fn request(&self, method: Method, form: Form<'_>, about: About<'_>, token: &Token) -> Result<reqwest::RequestBuilder, ApiError> {
         let hosts = self.directory.get(&self.caller).await?;
         let fill = |place| -> &dyn std::fmt::Display {
-            match (place, &session) {
+            match (place, &about.session) {
                 (Place::Base, _) => &hosts.base,
                 (Place::Login, _) => &hosts.login,
-                (Place::Action, _) => &action,
-                (Place::Environment, _) => &environment,
+                (Place::Action, _) => &about.action,
+                (Place::Environment, _) => &about.environment,
                 (Place::Session, Some(id)) => id,
                 // The profile was checked: only a call about a session has this place.
                 (Place::Session, None) => &"",
             }
         };
-        let mut filled = HeaderMap::new();
+        let (url, headers) = form;
+        let mut request = self.caller.http.request(method, &url.filled(fill));
         for (name, value) in headers {
-            let named = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(&value.filled(fill)).ok());
-            let (name, value) = named.ok_or_else(|| ApiError::Refused(format!("the profile's header {name} has a value that is none")))?;
-            filled.insert(name, value);
+            request = request.header(name, value.filled(fill));
         }
-        Ok(About { url: url.filled(fill), headers: filled })
+        Ok(request.bearer_auth(token.text()).header("accept", "application/json"))
     }
 }
 
-/// Where a request about an action goes, and with what headers.
-struct About {
-    url: String,
-    headers: HeaderMap,
+/// A call of the profile: its address and headers.
+type Form<'a> = (&'a Template, &'a BTreeMap<String, Template>);
+
+/// What a request is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    action: ActionId,
+    environment: Environment,
+    session: Option<&'a SessionId>,
 }
 
 /// What an answer says of a session.

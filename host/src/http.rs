@@ -133,16 +133,18 @@ impl Http {
 
     /// Starts a POST.
     pub fn post(&self, url: &str) -> reqwest::RequestBuilder {
-        self.client_for(url).post(url)
+        self.request(reqwest::Method::POST, url)
     }
 
     /// Starts a GET.
     pub fn get(&self, url: &str) -> reqwest::RequestBuilder {
-        self.client_for(url).get(url)
+        self.request(reqwest::Method::GET, url)
     }
 
-    fn client_for(&self, url: &str) -> &reqwest::Client {
-        if reqwest::Url::parse(url).is_ok_and(|url| is_loopback(&url)) { &self.direct } else { &self.client }
+    /// Starts a request.
+    pub fn request(&self, method: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
+        let loopback = reqwest::Url::parse(url).is_ok_and(|url| is_loopback(&url));
+        if loopback { &self.direct } else { &self.client }.request(method, url)
     }
 
     /// Sends a request and reads the whole answer within `timeout`.

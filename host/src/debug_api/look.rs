@@ -2,9 +2,10 @@
 
 use super::budget::Call;
 use super::template::Place;
-use super::{ApiError, DebugApi, call_text, described};
+use super::{About, ApiError, DebugApi, call_text, described};
 use crate::http::{Found, Http};
 use crate::model::{ActionId, Environment};
+use reqwest::Method;
 
 /// Whether an action is to be found somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +57,10 @@ impl DebugApi {
     pub async fn visible(&self, action: ActionId, environment: Environment) -> Result<Visible, ApiError> {
         let Some(probe) = &self.profile.probe else { return Ok(Visible::Unknown) };
         let got = self.signed_in(Call::Poll, None).await?;
-        let request = self.about(&probe.url, &probe.headers, action, environment, None).await?;
-        let request = self.caller.http.get(&request.url).headers(request.headers).bearer_auth(got.token.text());
-        let reply = self
-            .caller
-            .send(request.header("accept", "application/json"), self.caller.settings.poll_timeout.duration())
-            .await
-            .map_err(|e| ApiError::Unreachable(call_text("probe", &e)))?;
+        let about = About { action, environment, session: None };
+        let request = self.request(Method::GET, probe.parts(), about, &got.token).await?;
+        let sent = self.caller.send(request, self.caller.settings.poll_timeout.duration()).await;
+        let reply = sent.map_err(|e| ApiError::Unreachable(call_text("probe", &e)))?;
         let text = described(&reply);
         match reply.status {
             200..300 => Ok(Visible::Yes),

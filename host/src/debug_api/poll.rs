@@ -3,9 +3,10 @@
 
 use super::budget::Call;
 use super::schedule::Ticket;
-use super::{ApiError, DebugApi, Ended, Session, call_text, described, read_apart, retry, submit};
+use super::{About, ApiError, DebugApi, Ended, Polled, call_text, described, profile, read_apart, retry};
 use crate::http::{CallError, Reply};
-use crate::model::{Status, Trace};
+use crate::model::{ActionId, Environment, SessionId, Status, Trace};
+use reqwest::Method;
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -68,19 +69,18 @@ trait Ask<T> {
     fn ask(&mut self, troubles: u32) -> impl Future<Output = Result<Seen<T>, ApiError>> + Send;
 }
 
-pub(super) async fn until_ended(api: &DebugApi, session: &Session, ticket: Ticket) -> Result<Ended, ApiError> {
-    let settings = &api.caller.settings;
+pub(super) async fn until_ended(poller: Poller<'_>, polled: Polled) -> Result<Ended, ApiError> {
+    let settings = &poller.api.caller.settings;
     let bounds = Bounds {
-        since: session.since,
+        since: poller.since,
         deadline: settings.deadline.duration(),
         visible_within: settings.visible_within.duration(),
         unreadable: settings.attempts.get(),
         least: settings.poll_first.duration(),
-        accepted: session.accepted - session.since,
-        expected_within: session.expected_within,
+        accepted: polled.accepted - poller.since,
+        expected_within: polled.expected_within,
     };
-    let (trace, ran_at_least) =
-        wait(bounds, ticket, Poller { api, session, until: bounds.since + bounds.deadline, token_renewed: false }).await?;
+    let (trace, ran_at_least) = wait(bounds, polled.ticket, poller).await?;
     Ok(Ended { trace, ran_at_least: Some(ran_at_least) })
 }
 
@@ -181,25 +181,37 @@ fn deadline(after: Duration, last: Option<Status>, trouble: Option<String>) -> A
     ApiError::Deadline { text: format!("no result after {} s: {seen}", after.as_secs_f64()), last }
 }
 
-struct Poller<'a> {
+/// Who polls one session.
+pub(super) struct Poller<'a> {
     api: &'a DebugApi,
-    session: &'a Session,
-    /// The vector's deadline.
-    until: Instant,
+    id: SessionId,
+    action: ActionId,
+    environment: Environment,
+    since: Instant,
     token_renewed: bool,
+}
+
+impl<'a> Poller<'a> {
+    pub(super) fn new(api: &'a DebugApi, id: SessionId, action: ActionId, environment: Environment, since: Instant) -> Self {
+        Self { api, id, action, environment, since, token_renewed: false }
+    }
 }
 
 impl Ask<Trace> for Poller<'_> {
     async fn ask(&mut self, troubles: u32) -> Result<Seen<Trace>, ApiError> {
-        let (api, session) = (self.api, self.session);
+        let api = self.api;
         // A platform that is down must not hold a vector past its deadline; a turn comes in any case.
-        let got = match api.signed_in(Call::Poll, Some(self.until.max(Instant::now() + LAST_TRY))).await {
+        let until = (self.since + api.caller.settings.deadline.duration()).max(Instant::now() + LAST_TRY);
+        let got = match api.signed_in(Call::Poll, Some(until)).await {
             Ok(got) => got,
             // Getting it was tried often enough by those who wait for it together.
             Err(ApiError::Unreachable(why)) => return Ok(Seen::Nothing { why, wait: Wait::Ordinary }),
             Err(other) => return Err(other),
         };
-        let request = api.request(session.action, session.environment, Some(&session.id), &got.token).await?;
+        // What is polled has a form for it: the profile was checked.
+        let form = api.profile.poll.as_ref().map_or_else(|| api.profile.submit.parts(), profile::Call::parts);
+        let about = About { action: self.action, environment: self.environment, session: Some(&self.id) };
+        let request = api.request(Method::GET, form, about, &got.token).await?;
         let failed = |why: String, asked| Seen::Nothing {
             why,
             wait: match (asked, api.caller.retry(asked, troubles + 1)) {
@@ -216,40 +228,30 @@ impl Ask<Trace> for Poller<'_> {
             Err(error) => return Ok(failed(call_text("poll", &error), None)),
         };
         let text = || described(&reply);
-        got.token.answered(reply.status);
-        if reply.status != 401 {
-            api.tokens.answered(&got.token);
-            self.token_renewed = false;
+        if api.tokens.heard(&got, &reply, &mut self.token_renewed)? {
+            return Ok(Seen::Again);
         }
         match reply.status {
-            401 => {
-                let (error, fresh) = (submit::rejected(&reply), got.is_fresh());
-                api.tokens.reject(&got.token, &error);
-                if self.token_renewed || fresh {
-                    return Err(error);
-                }
-                self.token_renewed = true;
-                Ok(Seen::Again)
-            }
             429 => Ok(Seen::Nothing { why: text(), wait: Wait::Asked(reply.retry_after.unwrap_or_default()) }),
             status if retry::is_transient(status) => Ok(failed(text(), reply.retry_after)),
-            _ => read(api, reply, session).await,
+            _ => self.read(reply).await,
         }
     }
 }
 
-async fn read(api: &DebugApi, reply: Reply, session: &Session) -> Result<Seen<Trace>, ApiError> {
-    let text = |reply: &Reply| described(reply);
-    let wait = reply.retry_after.map(|asked| asked.min(api.caller.settings.retry_after_max.duration()));
-    match reply.status {
-        200..300 => Ok(match read_apart(api, reply, session.id.clone(), session.action, session.environment).await {
-            Ok(answer) => answer.ended.map_or(Seen::Running(answer.status, wait), |trace| Seen::Ended(*trace)),
-            Err(why) => Seen::Unreadable(why),
-        }),
-        404 => Ok(Seen::Unknown(text(&reply))),
-        410 => Err(ApiError::Gone(format!("{}: the session has expired or was purged", text(&reply)))),
-        403 => Err(ApiError::Credentials(text(&reply))),
-        _ => Err(ApiError::Refused(text(&reply))),
+impl Poller<'_> {
+    async fn read(&self, reply: Reply) -> Result<Seen<Trace>, ApiError> {
+        let wait = reply.retry_after.map(|asked| asked.min(self.api.caller.settings.retry_after_max.duration()));
+        match reply.status {
+            200..300 => Ok(match read_apart(self.api, reply, self.id.clone(), self.action, self.environment).await {
+                Ok(answer) => answer.ended.map_or(Seen::Running(answer.status, wait), |trace| Seen::Ended(*trace)),
+                Err(why) => Seen::Unreadable(why),
+            }),
+            404 => Ok(Seen::Unknown(described(&reply))),
+            410 => Err(ApiError::Gone(format!("{}: the session has expired or was purged", described(&reply)))),
+            403 => Err(ApiError::Credentials(described(&reply))),
+            _ => Err(ApiError::Refused(described(&reply))),
+        }
     }
 }
 

@@ -151,7 +151,7 @@ impl Profile {
         if submit.session.is_some() != self.poll.is_some() {
             return Err("submit.session: belongs to poll; a platform that answers with the trace has neither".to_owned());
         }
-        let calls = [Some((&submit.url, &submit.headers)), self.poll.as_ref().map(Call::parts), self.probe.as_ref().map(Call::parts)];
+        let calls = [Some(submit.parts()), self.poll.as_ref().map(Call::parts), self.probe.as_ref().map(Call::parts)];
         if self.poll.as_ref().is_some_and(|poll| !poll.url.has(Place::Session)) {
             return Err("poll.url: has no {session}".to_owned());
         }
@@ -179,7 +179,13 @@ impl Profile {
 }
 
 impl Call {
-    fn parts(&self) -> (&Template, &BTreeMap<String, Template>) {
+    pub(super) fn parts(&self) -> (&Template, &BTreeMap<String, Template>) {
+        (&self.url, &self.headers)
+    }
+}
+
+impl SubmitCall {
+    pub(super) fn parts(&self) -> (&Template, &BTreeMap<String, Template>) {
         (&self.url, &self.headers)
     }
 }

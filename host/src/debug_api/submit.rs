@@ -3,9 +3,10 @@
 
 use super::budget::Call;
 use super::wire;
-use super::{ApiError, DebugApi, Session, call_text, described, no_more_retries, retry};
+use super::{About, ApiError, Course, DebugApi, Polled, Session, call_text, described, no_more_retries, retry};
 use crate::http::{CallError, Reply};
 use crate::model::{SessionId, Vector};
+use reqwest::Method;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -17,8 +18,6 @@ enum Meaning {
     Throttled,
     /// Not processed; may be sent again after a wait.
     TryLater,
-    /// The token was rejected.
-    NewToken,
     Fail(ApiError),
 }
 
@@ -46,26 +45,16 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
             got => got?,
         };
         let since = Instant::now();
-        let request = api.request(vector.action, vector.environment, None, &got.token).await?;
+        let about = About { action: vector.action, environment: vector.environment, session: None };
+        let request = api.request(Method::POST, api.profile.submit.parts(), about, &got.token).await?;
         let sent = send(api, request.header("content-type", "application/json").body(body.clone()), stop).await?;
-        if let Ok(reply) = &sent {
-            got.token.answered(reply.status);
-            if reply.status != 401 {
-                api.tokens.answered(&got.token);
-                renewed = false;
-            }
+        if let Ok(reply) = &sent
+            && api.tokens.heard(&got, reply, &mut renewed)?
+        {
+            continue;
         }
         let (text, wait) = match sent {
             Ok(reply) => match meaning(&reply) {
-                Meaning::NewToken => {
-                    let (error, fresh) = (rejected(&reply), got.is_fresh());
-                    api.tokens.reject(&got.token, &error);
-                    if renewed || fresh {
-                        return Err(error);
-                    }
-                    renewed = true;
-                    continue;
-                }
                 Meaning::Accepted => return session(api, reply, vector, since).await,
                 Meaning::Throttled => (described(&reply), None),
                 Meaning::TryLater => {
@@ -129,7 +118,6 @@ fn meaning(reply: &Reply) -> Meaning {
     let text = || described(reply);
     match reply.status {
         200..300 => Meaning::Accepted,
-        401 => Meaning::NewToken,
         403 => Meaning::Fail(ApiError::Credentials(text())),
         429 => Meaning::Throttled,
         503 if reply.retry_after.is_some() => Meaning::TryLater,
@@ -145,24 +133,16 @@ async fn session(api: &DebugApi, reply: Reply, vector: &Vector, since: Instant) 
         let id = named_by_header(api, &reply);
         let answer = super::read_apart(api, reply, id.clone(), action, environment).await.map_err(|what| ambiguous(&what))?;
         let trace = answer.ended.ok_or_else(|| ambiguous(&format!("the answer's status {} is not known", answer.status)))?;
-        return Ok(Session {
-            id,
-            action,
-            environment,
-            since,
-            accepted: Instant::now(),
-            ticket: None,
-            expected_within: None,
-            answer: Some(trace),
-        });
+        return Ok(Session { id, action, environment, since, course: Course::Answered(trace) });
     };
     let text = String::from_utf8_lossy(&reply.body);
     let id = pointer.find(&text).and_then(|raw| wire::text_of(serde_json::from_str(raw.get()).ok()?));
     let id = id.ok_or_else(|| ambiguous(&format!("the platform answered {} without a session id", reply.status)))?;
     let id = id.parse().map_err(|e| ambiguous(&format!("the session id {e}")))?;
-    let ticket = Some(api.schedule.ticket(action, environment, &api.caller.settings));
+    let ticket = api.schedule.ticket(action, environment, &api.caller.settings);
     let expected_within = vector.expect.as_ref().and_then(|expect| expect.max_duration_ms).map(Duration::from_millis);
-    Ok(Session { id, action, environment, since, accepted: Instant::now(), ticket, expected_within, answer: None })
+    let course = Course::Polled(Polled { accepted: Instant::now(), ticket, expected_within });
+    Ok(Session { id, action, environment, since, course })
 }
 
 fn named_by_header(api: &DebugApi, reply: &Reply) -> SessionId {
@@ -176,10 +156,6 @@ fn given_up(since: Instant, why: &str) -> ApiError {
 
 fn ambiguous(what: &str) -> ApiError {
     ApiError::Ambiguous(format!("{what}; the action may have run and is not submitted again"))
-}
-
-pub(super) fn rejected(reply: &Reply) -> ApiError {
-    ApiError::Credentials(format!("a fresh token was rejected: {}", described(reply)))
 }
 
 #[cfg(test)]

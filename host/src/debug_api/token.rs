@@ -1,8 +1,9 @@
 //! The access token: fetched once for all who wait, renewed in the background before it ends, dropped when it is rejected. How one is
 //! asked for is in `grant`.
 
-use super::ApiError;
 use super::grant::{Granted, Grants};
+use super::{ApiError, described};
+use crate::http::Reply;
 use crate::model::Secret;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +38,7 @@ impl Token {
     }
 
     /// A request with it was answered so. What a gateway answers before it looks at the token says nothing of it.
-    pub(super) fn answered(&self, status: u16) {
+    fn answered(&self, status: u16) {
         if !matches!(status, 401 | 408 | 429 | 500..) {
             self.served.store(true, Ordering::Relaxed);
         }
@@ -67,7 +68,7 @@ impl Got {
     }
 
     /// Whether there is no fresher token to be had: another fetch would bring one that is no better.
-    pub(super) fn is_fresh(&self) -> bool {
+    fn is_fresh(&self) -> bool {
         self.waited_for && !self.token.has_served() && self.token.fetched.elapsed() < FRESH
     }
 }
@@ -170,11 +171,23 @@ impl Tokens {
         Some(token)
     }
 
-    /// A request with this token was answered by something else than its rejection.
-    pub(super) fn answered(&self, by: &Token) {
-        if by.has_served() {
-            self.state().rejected = 0;
+    /// What an answer says of the token that was sent: whether the request is to be made once more with another. `renewed` is whether it
+    /// has been already; it is kept here.
+    ///
+    /// # Errors
+    /// Where the token is rejected, and there is none that would be better.
+    pub(super) fn heard(&self, got: &Got, reply: &Reply, renewed: &mut bool) -> Result<bool, ApiError> {
+        got.token.answered(reply.status);
+        if reply.status != 401 {
+            if got.token.has_served() {
+                self.state().rejected = 0;
+            }
+            *renewed = false;
+            return Ok(false);
         }
+        let (error, fresh) = (ApiError::Credentials(format!("a fresh token was rejected: {}", described(reply))), got.is_fresh());
+        self.reject(&got.token, &error);
+        if std::mem::replace(renewed, true) || fresh { Err(error) } else { Ok(true) }
     }
 
     /// Whether there was a token once in this run: then the platform is in trouble, and not the settings.
@@ -184,7 +197,7 @@ impl Tokens {
 
     /// Drops a token the platform rejected, unless another has taken its place already. Where one after the other is rejected before it
     /// served, the client is given up: with the wrong audience each vector would cost a token.
-    pub(super) fn reject(&self, rejected: &Token, why: &ApiError) {
+    fn reject(&self, rejected: &Token, why: &ApiError) {
         let mut state = self.state();
         let Cached::Token { token, .. } = &state.cached else { return };
         if !token.is(rejected) {
@@ -312,8 +325,10 @@ mod tests {
         let good = kept(&tokens, 90);
         good.answered(429);
         assert!(!good.has_served(), "a gateway's word says nothing of it");
-        good.answered(200);
-        tokens.answered(&good);
+        let (good, mut renewed) = (Got { token: good, waited_for: false }, true);
+        assert_eq!(tokens.heard(&good, &Reply { status: 200, ..Reply::default() }, &mut renewed), Ok(false));
+        assert!(!renewed && good.token.has_served());
+        let good = good.token;
         tokens.reject(&good, &why());
         for _ in 0..REJECTED {
             assert!(!matches!(tokens.state().cached, Cached::Refused(_)));

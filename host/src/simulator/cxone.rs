@@ -14,7 +14,7 @@ pub(super) fn route(platform: &Platform, asked: &Asked) -> Result<Handled, Refus
         (["api", "v2", "oauth", "token"], "POST") => platform.token(asked),
         ([".well-known", "cxone-configuration"], "GET") => {
             let fault = platform.by_chance(&mut platform.state(), Call::Discovery);
-            Ok(Handled { fault, ..plain(&discovery(asked)) })
+            Ok(Handled { fault, ..Handled::of(json(200, &discovery(asked))) })
         }
         (["api", "v2", "data-actions", action], "GET") => probe(platform, asked, action),
         (["api", "v2", "data-actions", action, "debug"], "POST") => submit(platform, asked, action),
@@ -37,15 +37,11 @@ fn discovery(asked: &Asked) -> Value {
     object!({"private": false, "area": "na1", "domain": "example.com", "api_endpoint": here})
 }
 
-fn plain(body: &Value) -> Handled {
-    Handled { fault: None, takes: Duration::ZERO, response: json(200, body) }
-}
-
 fn probe(platform: &Platform, asked: &Asked, action: &str) -> Result<Handled, Refusal> {
     let mut state = platform.state();
     platform.authorised(&mut state, asked, Some("data:read"))?;
     let scenario = platform.scenario(action, Some(workspace(asked)?))?;
-    Ok(plain(&object!({"dataActionId": action, "name": scenario.name})))
+    Ok(Handled::of(json(200, &object!({"dataActionId": action, "name": scenario.name}))))
 }
 
 fn submit(platform: &Platform, asked: &Asked, action: &str) -> Result<Handled, Refusal> {
@@ -62,7 +58,7 @@ fn submit(platform: &Platform, asked: &Asked, action: &str) -> Result<Handled, R
     let id = uuid::Uuid::new_v4().to_string();
     let started = state.now();
     state.sessions.insert(id.clone(), Session { action: action.to_owned(), environment, started, polls: 0, timeline, told: false });
-    Ok(Handled { fault, takes: Duration::ZERO, response: json(202, &object!({"sessionId": id})) })
+    Ok(Handled { fault, ..Handled::of(json(202, &object!({"sessionId": id}))) })
 }
 
 fn poll(platform: &Platform, asked: &Asked, action: &str, id: &str) -> Result<Handled, Refusal> {
@@ -88,7 +84,7 @@ fn poll(platform: &Platform, asked: &Asked, action: &str, id: &str) -> Result<Ha
         state.journal.told();
     }
     let fault = scripted.or_else(|| platform.by_chance(&mut state, Call::Poll));
-    Ok(Handled { fault, takes: Duration::ZERO, response: json(200, &seen) })
+    Ok(Handled { fault, ..Handled::of(json(200, &seen)) })
 }
 
 fn workspace(asked: &Asked) -> Result<&str, Refusal> {

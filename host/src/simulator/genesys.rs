@@ -16,8 +16,7 @@ pub(super) fn route(platform: &Platform, asked: &Asked) -> Result<Handled, Refus
         (["api", "v2", "integrations", "actions", action], "GET") => {
             platform.authorised(&mut platform.state(), asked, None)?;
             let scenario = platform.scenario(action, None)?;
-            let response = json(200, &object!({"id": action, "name": scenario.name, "secure": false}));
-            Ok(Handled { fault: None, takes: Duration::ZERO, response })
+            Ok(Handled::of(json(200, &object!({"id": action, "name": scenario.name, "secure": false}))))
         }
         (["api", "v2", "integrations", "actions", action, "test"], "POST") => test(platform, asked, action),
         (["oauth", "token"] | ["api", "v2", "integrations", "actions", _] | ["api", "v2", "integrations", "actions", _, "test"], _) => {

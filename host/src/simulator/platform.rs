@@ -88,7 +88,7 @@ impl Platform {
         let number = self.state().journal.arrived(asked);
         let handled = match self.handle(asked) {
             Ok(handled) => handled,
-            Err(refusal) => Handled { fault: None, takes: Duration::ZERO, response: self.refused(&refusal) },
+            Err(refusal) => Handled::of(self.refused(&refusal)),
         };
         tokio::time::sleep(handled.takes).await;
         let Some(fault) = handled.fault else { return self.done(number, handled.response) };
@@ -153,7 +153,9 @@ impl Platform {
         {
             let mut state = self.state();
             let now = state.now();
-            state.throttle.take(now).map_err(|wait| Refusal(429, "Too Many Requests", wait.as_millis().to_string()))?;
+            if let Err(wait) = state.throttle.take(now) {
+                return Ok(Handled::of(self.throttled(wait)));
+            }
         }
         match self.script.profile {
             Vendor::Cxone => cxone::route(self, asked),
@@ -176,7 +178,7 @@ impl Platform {
         let until = state.now() + Duration::from_secs(lifetime);
         state.tokens.insert(token.clone(), Grant { scopes: scopes.clone(), until, calls: 0 });
         let body = object!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scopes});
-        Ok(Handled { fault, takes: Duration::ZERO, response: json(200, &body) })
+        Ok(Handled { fault, ..Handled::of(json(200, &body)) })
     }
 
     /// The scopes a token request is granted (RFC 6749 §4.4.2, errors of §5.2).
@@ -264,8 +266,6 @@ impl Platform {
         let Refusal(status, title, detail) = refusal;
         // Token errors have the shape of RFC 6749 §5.2, all others that of the vendor.
         let oauth = title.contains('_');
-        let wait = detail.parse().ok().filter(|_| *status == 429).map(Duration::from_millis);
-        let detail = if wait.is_some() { "the limit of requests is reached" } else { detail };
         let body = match self.script.profile {
             _ if oauth => object!({"error": title, "error_description": detail}),
             Vendor::Cxone => object!({"type": "about:blank", "title": title, "status": status, "detail": detail}),
@@ -276,7 +276,12 @@ impl Platform {
             let scheme = if oauth { "Basic" } else { "Bearer" };
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
-        if let Some(value) = wait.and_then(|wait| HeaderValue::from_str(&self.retry_after(wait)).ok()) {
+        response
+    }
+
+    fn throttled(&self, wait: Duration) -> Response {
+        let mut response = self.refused(&Refusal(429, "Too Many Requests", "the limit of requests is reached".to_owned()));
+        if let Ok(value) = HeaderValue::from_str(&self.retry_after(wait)) {
             response.headers_mut().insert(RETRY_AFTER, value);
         }
         response
@@ -305,9 +310,14 @@ impl State {
 }
 
 impl Handled {
+    /// An answer that nothing befalls.
+    pub(super) fn of(response: Response) -> Self {
+        Self { fault: None, takes: Duration::ZERO, response }
+    }
+
     /// Where a fault answers in place of what was asked for.
     pub(super) fn instead(fault: Option<Fault>) -> Self {
-        Self { fault, takes: Duration::ZERO, response: json(500, &object!({})) }
+        Self { fault, ..Self::of(json(500, &object!({}))) }
     }
 }
 

@@ -265,7 +265,7 @@ impl Lines {
 
 /// Whether the first line that is not empty is an object of its own, with more to follow. Leaves the file at its start.
 fn stands_in_lines(file: &mut File) -> bool {
-    let looked = || -> std::io::Result<bool> {
+    let mut looked = || -> std::io::Result<bool> {
         let mut reader = BufReader::new(&mut *file);
         let mut line = Vec::new();
         let blank = |line: &[u8]| line.trim_ascii().is_empty();
@@ -279,7 +279,6 @@ fn stands_in_lines(file: &mut File) -> bool {
         let whole = first.starts_with(b"{") && serde_json::from_slice::<&RawValue>(first).is_ok();
         Ok(whole && !reader.fill_buf()?.is_empty())
     };
-    let mut looked = looked;
     let lines = looked().unwrap_or(false);
     file.seek(SeekFrom::Start(0)).is_ok() && lines
 }
@@ -298,13 +297,12 @@ fn opened(path: &Path) -> Result<(String, File), String> {
 
 /// What can be read once, in a file without a name.
 fn kept(mut from: impl std::io::Read) -> Result<File, String> {
-    let keep = || -> std::io::Result<File> {
+    let mut keep = || -> std::io::Result<File> {
         let mut file = tempfile::tempfile()?;
         std::io::copy(&mut from, &mut file)?;
         file.seek(SeekFrom::Start(0))?;
         Ok(file)
     };
-    let mut keep = keep;
     keep().map_err(|e| format!("cannot be read: {e}"))
 }
 
