@@ -1,211 +1,147 @@
-//! The compliance audit log: one JSON line per session (schema 1), appended and on disk before the run goes on. It knows files and
-//! entries, not how an outcome came about.
+//! The compliance audit log: what became of each session, in JSON lines that are chained by hashes, one file a day, so that nothing can be
+//! changed or left out unnoticed. It knows files and entries, not how an outcome came about.
 
-use crate::model::{ActionId, Classification, Confidence, Environment, InputHash, Outcome, Problem, ProblemKind, SessionId, Status};
-use serde::Serialize;
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+mod chain;
+mod checkpoint;
+mod entry;
+mod ocsf;
+mod reconcile;
+mod retention;
+mod segments;
+mod tail;
+mod tree;
+mod verify;
+
+pub use checkpoint::{Checkpoint, Keys, check_proof};
+pub use ocsf::{VERSION as OCSF_VERSION, export};
+pub use reconcile::{Found, Reconciled, find, reconcile};
+pub use retention::Removal;
+pub use segments::Location;
+pub use verify::{Verified, verify};
+
+use crate::config::{Audit, Durability};
+use crate::model::Outcome;
+use crate::store::{Pending, now};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tail::Tail;
 
-/// The log cannot be written.
+/// What is wrong with a log, by what may be done about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {why}", path.display())]
-pub struct AuditError {
-    /// The log.
-    pub path: PathBuf,
-    /// The system's word.
-    pub why: std::io::Error,
+pub enum AuditError {
+    /// A file cannot be read or written: may work later.
+    #[error("{path}: {why}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        why: std::io::Error,
+    },
+    /// Somebody or something changed the log.
+    #[error("{place}: {what}")]
+    Broken {
+        /// The file, and the line.
+        place: String,
+        /// What does not hold.
+        what: String,
+    },
+    /// The log holds, but what was pruned cannot be compared with a checkpoint any more.
+    #[error("the checkpoint was made of {size} entries, and only those from {first} on are kept: it cannot be compared any more")]
+    TooOld {
+        /// How many entries the checkpoint is of.
+        size: u64,
+        /// The first that is kept.
+        first: u64,
+    },
+    /// A key, a checkpoint or a proof is not what it should be.
+    #[error("{0}")]
+    Unusable(String),
 }
 
-/// One line of the log.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry<'a> {
-    schema: u32,
-    audit_id: uuid::Uuid,
-    session_id: &'a Option<SessionId>,
-    action_id: ActionId,
-    environment_id: Environment,
-    input_hash: Option<InputHash>,
-    status: &'a Option<Status>,
-    classification: &'a Option<Classification>,
-    confidence: Option<Confidence>,
-    execution_duration_ms: Option<u64>,
-    problem: &'a Option<Problem>,
-    logged_at: String,
-    compliance_flags: ComplianceFlags,
-}
-
-/// What was done to protect the input; computed from this session's outcome.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ComplianceFlags {
-    /// Input values were found in texts and masked.
-    data_masked: bool,
-    /// Every text that leaves was searched afterwards and holds no input value.
-    pii_excluded: bool,
-    /// The retention in force.
-    retention_days: u32,
+impl AuditError {
+    fn io(path: &Path, why: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), why }
+    }
 }
 
 /// An open log.
-#[derive(Debug)]
 pub struct AuditLog {
-    path: PathBuf,
-    file: Mutex<File>,
+    location: Location,
+    lock: File,
+    tail: Mutex<Tail>,
     retention_days: u32,
+    durability: Durability,
 }
 
 impl AuditLog {
-    /// Opens a log, making it and its folder where they are missing; readable by its owner only.
+    /// Opens a log, making it and its folder where they are missing; readable by its owner only. A line that a crash has torn is moved
+    /// into quarantine.
     ///
     /// # Errors
     /// [`AuditError`]: better before a run than in its midst.
-    pub fn open(path: &Path, retention_days: u32) -> Result<Self, AuditError> {
-        let failed = |why| AuditError { path: path.to_owned(), why };
-        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir).map_err(failed)?;
+    pub fn open(settings: &Audit) -> Result<Self, AuditError> {
+        let location = Location::of(&settings.path);
+        let (lock, tail) = (location.lock()?, Mutex::new(Tail::new(location.clone())));
+        let log = Self { location, lock, tail, retention_days: settings.retention_days, durability: settings.durability };
+        // Nothing is appended, but the first entry of a day is: whether the log can be written is known before anything is submitted.
+        log.append(&[])?;
+        if let Some(damage) = &log.tail().damage {
+            tracing::warn!("audit log: {damage}; it goes on after that, and `tracejury audit verify` tells more");
         }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).read(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file), retention_days })
+        Ok(log)
     }
 
-    /// Appends the entry of one outcome and waits until it is on disk; `false` where there is nothing to log, since nothing
-    /// was sent. Blocks.
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// When its entries are on disk.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// The entry of an outcome, with an id of its own; none where nothing was sent.
+    #[must_use]
+    pub fn entry(&self, outcome: &Outcome, run: &str) -> Option<Pending> {
+        let audit_id = uuid::Uuid::now_v7().to_string();
+        outcome.was_submitted().then(|| Pending {
+            run: run.to_owned(),
+            body: entry::session(&audit_id, outcome, self.retention_days),
+            audit_id,
+            made: now(),
+        })
+    }
+
+    /// Appends entries, each the fields of one; with [`Durability::Always`] they are on disk when this ends. Blocks.
     ///
     /// # Errors
-    /// [`AuditError`]; the entry is then not in the log as a whole line.
-    pub fn append(&self, outcome: &Outcome) -> Result<bool, AuditError> {
-        if !was_submitted(outcome) {
-            return Ok(false);
-        }
-        let mut line = self.line(outcome);
-        line.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// [`AuditError`]; then none of them is in the log.
+    pub fn append(&self, entries: &[String]) -> Result<(), AuditError> {
+        let mut tail = self.tail();
+        let failed = |e| AuditError::io(&self.location.pattern(), e);
         // The lock on the file keeps two processes from writing into each other's lines.
-        let written = file.lock().and_then(|()| {
-            let done = append(&mut file, &line);
-            file.unlock().and(done)
+        self.lock.lock().map_err(failed)?;
+        let done = tail.append(retention::today(), entries).and_then(|file| match self.durability {
+            Durability::Always => file.sync_data().map_err(failed),
+            Durability::Group | Durability::Os => Ok(()),
         });
-        written.map(|()| true).map_err(|why| AuditError { path: self.path.clone(), why })
+        self.lock.unlock().map_err(failed).and(done)
     }
 
-    fn line(&self, outcome: &Outcome) -> String {
-        let entry = Entry {
-            schema: 1,
-            audit_id: uuid::Uuid::now_v7(),
-            session_id: &outcome.session_id,
-            action_id: outcome.action_id,
-            environment_id: outcome.environment_id,
-            input_hash: outcome.input_hash,
-            status: &outcome.status,
-            classification: &outcome.classification,
-            confidence: outcome.confidence,
-            execution_duration_ms: outcome.execution_duration_ms,
-            problem: &outcome.problem,
-            logged_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-            compliance_flags: ComplianceFlags {
-                data_masked: outcome.masked > 0,
-                pii_excluded: !outcome.input_remains,
-                retention_days: self.retention_days,
-            },
-        };
-        // Every field has a plain JSON form; there is nothing in it that can fail.
-        serde_json::to_string(&entry).unwrap_or_default()
-    }
-}
-
-/// Whether the input may have reached the platform: with a session it did, after an ambiguous submit it may have.
-fn was_submitted(outcome: &Outcome) -> bool {
-    outcome.session_id.is_some() || outcome.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::Ambiguous)
-}
-
-fn append(file: &mut File, line: &str) -> std::io::Result<()> {
-    // A crash may have left half a line: it stays as it is, and the new entry begins on a line of its own.
-    let torn = match file.seek(SeekFrom::End(-1)) {
-        Ok(_) => {
-            let mut last = [0];
-            file.read_exact(&mut last)?;
-            last != *b"\n"
-        }
-        Err(_) => false,
-    };
-    if torn {
-        file.write_all(b"\n")?;
-    }
-    file.write_all(line.as_bytes())?;
-    file.sync_data()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-
-    fn outcome() -> Outcome {
-        let mut outcome = Outcome::of("v".into(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), Environment::Test);
-        outcome.session_id = Some("s-1".parse().unwrap());
-        outcome
+    /// Has all that was appended on disk. Blocks.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub fn sync(&self) -> Result<(), AuditError> {
+        let tail = self.tail();
+        tail.file().map_or(Ok(()), File::sync_data).map_err(|e| AuditError::io(&self.location.pattern(), e))
     }
 
-    fn logged(outcomes: &[Outcome], before: &str) -> Vec<Value> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/er/audit.jsonl");
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, before).unwrap();
-        let log = AuditLog::open(&path, 30).unwrap();
-        for outcome in outcomes {
-            log.append(outcome).unwrap();
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        text.lines().filter(|line| !line.starts_with("{\"torn")).map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[test]
-    fn flags_say_what_was_done() {
-        let masked = Outcome { masked: 2, ..outcome() };
-        let remains = Outcome { input_remains: true, ..outcome() };
-        let flags: Vec<_> = logged(&[outcome(), masked, remains], "").iter().map(|e| e["complianceFlags"].to_string()).collect();
-        assert_eq!(
-            flags,
-            [
-                r#"{"dataMasked":false,"piiExcluded":true,"retentionDays":30}"#,
-                r#"{"dataMasked":true,"piiExcluded":true,"retentionDays":30}"#,
-                r#"{"dataMasked":false,"piiExcluded":false,"retentionDays":30}"#,
-            ]
-        );
-    }
-
-    #[test]
-    fn only_what_was_or_may_have_been_submitted_is_logged() {
-        let never = Outcome { session_id: None, ..outcome() };
-        let problem = Problem { kind: ProblemKind::Ambiguous, text: "?".into() };
-        let ambiguous = Outcome { problem: Some(problem), ..never.clone() };
-        let entries = logged(&[never, ambiguous], "");
-        assert_eq!(entries.len(), 1);
-        assert_eq!(
-            (entries[0]["sessionId"].clone(), entries[0]["actionId"].as_str()),
-            (Value::Null, Some("a1b2c3d4-e5f6-7890-abcd-ef1234567890"))
-        );
-    }
-
-    #[test]
-    fn a_torn_line_does_not_swallow_the_next_entry() {
-        assert_eq!(logged(&[outcome()], "{\"torn\":").len(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_can_read_it() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.jsonl");
-        AuditLog::open(&path, 1).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

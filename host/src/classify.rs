@@ -3,24 +3,26 @@
 use crate::config::Grants;
 use crate::jury::{Hearing, Jury};
 use crate::merge::merge;
-use crate::model::{Abstention, Classification, Evidence, Expect, InputHash, Opinion, Outcome, Trace, VerdictLine};
-use crate::redact::Redactor;
+use crate::model::{Abstention, Classification, Evidence, Expect, Opinion, Outcome, Trace, VerdictLine};
+use crate::redact::{Privacy, Redactor};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What an outcome is made of, beside the trace.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The input, where it is known: hashed and masked.
     pub input: Option<&'a Map<String, Value>>,
     /// What is expected.
     pub expect: Option<&'a Expect>,
+    /// What is masked, and how inputs are hashed.
+    pub privacy: &'a Privacy,
 }
 
-impl Asked<'_> {
-    /// Masks the input; nothing where it is not known.
-    fn redactor(&self) -> Redactor {
-        Redactor::new(self.input.unwrap_or(&Map::new()))
+impl<'a> Asked<'a> {
+    /// Masks the input, where it is known, and what the rules find.
+    fn redactor(&self) -> Redactor<'a> {
+        Redactor::new(self.input.unwrap_or(&Map::new()), &self.privacy.rules)
     }
 }
 
@@ -88,17 +90,17 @@ pub fn finish(outcome: Outcome, asked: Asked<'_>) -> Outcome {
     close(outcome, asked, &asked.redactor())
 }
 
-fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor) -> Outcome {
+fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor<'_>) -> Outcome {
     if let Some(expect) = asked.expect {
         outcome.mismatch = expect.mismatches(&outcome);
         outcome.expected = Some(outcome.mismatch.is_empty());
     }
-    outcome.input_hash = asked.input.map(InputHash::of);
+    outcome.input_hash = asked.input.map(|input| asked.privacy.hasher.hash(input));
     redactor.outcome(&mut outcome);
     outcome
 }
 
-fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor) -> VerdictLine {
+fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor<'_>) -> VerdictLine {
     let Opinion { classifier, verdict } = opinion;
     let touched = verdict.evidence.iter().flat_map(|e| {
         let text = trace.text_at(&e.location).unwrap_or_default();

@@ -1,6 +1,13 @@
 //! The command line as clap sees it. No logic.
 
-use crate::model::ActionId;
+mod records;
+
+pub use records::{
+    AuditCommand, AuditVerifyArgs, EntryArgs, ExportArgs, ExportFormat, FlushArgs, ListArgs, OutputArgs, ProveArgs, PruneArgs, PurgeArgs,
+    ReconcileArgs, Records, ReplayArgs, RunArg, RunsCommand, ShowArgs, VerifyArgs, WebhookCommand,
+};
+
+use crate::model::{ActionId, RunId};
 use crate::report::Format;
 use crate::simulator::Vendor;
 use crate::workshop::Language;
@@ -13,8 +20,8 @@ const EXIT_CODES: &str = "Exit codes:
   0    everything as expected
   1    some vector is not as expected (one without `expect` expects COMPLETED)
   2    usage, settings, or an invalid file
-  3    could not run: credentials, platform unreachable, no classifier, audit log not written
-  130  interrupted";
+  3    could not run: credentials, platform unreachable, no classifier, journal or audit log not written
+  130  interrupted; `tracejury run --resume` goes on with it";
 
 const CLASSIFY_EXIT_CODES: &str = "Exit codes:
   0    every trace was read, and those with `expect` are as expected
@@ -26,6 +33,12 @@ const VERIFY_EXIT_CODES: &str = "Exit codes:
   0    the delivery is what it says
   1    it is not: wrong signature, or too old
   2    usage, settings, or a file that cannot be read";
+
+const AUDIT_EXIT_CODES: &str = "Exit codes:
+  0    it holds
+  1    it does not
+  2    usage, settings, or a key, checkpoint or proof that cannot be read
+  3    a file cannot be read";
 
 const DOCTOR_EXIT_CODES: &str = "Exit codes:
   0    nothing failed; warnings may be worth a look
@@ -63,9 +76,17 @@ pub enum Command {
     /// Look at plugins, and write your own.
     #[command(subcommand)]
     Plugin(PluginCommand),
-    /// What receivers of webhooks need.
+    /// Look at what became of earlier runs.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Look after deliveries to dashboards, and check one as a receiver.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Check, prove, prune and export the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Make keys for the audit log's checkpoints and for the hashes of inputs, and settings that name them.
+    Init(InitArgs),
     /// Compile one component, for this program itself: an order and a component on stdin, code on stdout.
     #[command(hide = true)]
     CompilePlugin,
@@ -75,8 +96,15 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Vector files: JSON (one object or an array) or NDJSON, which is read as it is run; `-` is stdin.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "resume")]
     pub vectors: Vec<PathBuf>,
+    /// Go on with a run that was cut off [default: the latest such run]. Its vector files are read again; sessions it has submitted are
+    /// attached to, and never submitted again.
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    pub resume: Option<Option<RunId>>,
+    /// Submit again what may have run without our knowing.
+    #[arg(long, requires = "resume")]
+    pub resubmit_ambiguous: bool,
     /// How many vectors are in flight at once.
     #[arg(long, value_name = "N")]
     pub concurrency: Option<NonZeroUsize>,
@@ -115,6 +143,17 @@ pub struct DemoArgs {
     pub plugins: Option<PathBuf>,
 }
 
+/// What `init` takes.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder to write to.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// The name of the audit log: it stands in its checkpoints.
+    #[arg(long, value_name = "NAME", default_value = "tracejury.local/audit")]
+    pub log: String,
+}
+
 /// What `doctor` takes.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -146,33 +185,6 @@ pub struct SimulateArgs {
     /// Append received webhooks to this file, one a line.
     #[arg(long, value_name = "FILE")]
     pub deliveries: Option<PathBuf>,
-}
-
-/// What can be done about webhooks.
-#[derive(Debug, Subcommand)]
-pub enum WebhookCommand {
-    /// Check a delivery as a receiver should: its signature, and that it is not older than five minutes.
-    #[command(after_help = VERIFY_EXIT_CODES)]
-    Verify(VerifyArgs),
-}
-
-/// What `webhook verify` takes.
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// The body, byte for byte as it came; `-` is stdin.
-    pub body: PathBuf,
-    /// The header webhook-id.
-    #[arg(long, value_name = "ID")]
-    pub id: String,
-    /// The header webhook-timestamp.
-    #[arg(long, value_name = "SECONDS")]
-    pub timestamp: String,
-    /// The header webhook-signature.
-    #[arg(long, value_name = "TEXT")]
-    pub signature: String,
-    /// The settings file; the secret is better kept in WEBHOOK_SECRET [default: tracejury.toml, where it exists].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 /// What can be done with plugins.

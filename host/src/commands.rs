@@ -1,25 +1,30 @@
 //! The commands: flags laid over settings, files read, the flow called, its events turned into a report. Nothing is decided here
 //! about vectors, traces or verdicts.
 
+mod audit;
 mod classify;
 mod demo;
 mod doctor;
+mod init;
 mod plugins;
 mod run;
+mod runs;
 mod simulate;
 mod unclassified;
 mod webhook;
 mod workshop;
 
-use crate::cli::{Command, Common};
+use crate::cli::{Command, Common, Records};
 use crate::config::{self, Plugins, Settings};
 use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
 use crate::http::Trust;
 use crate::jury::Jury;
-use crate::model::{printable, utf8};
+use crate::model::{InputHasher, Secret, printable, utf8};
 use crate::plugin::{Change, Compiler, Loaded, Loader, Loading, PluginError, Watch};
+use crate::redact::{Privacy, Rules};
 use crate::report;
+use crate::store::{Store, StoreError};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +40,10 @@ pub async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::execute(args).await,
         Command::Simulate(args) => simulate::execute(args).await,
         Command::Doctor(args) => doctor::execute(args).await,
-        Command::Webhook(command) => webhook::execute(&command),
+        Command::Runs(command) => runs::execute(command).await,
+        Command::Webhook(command) => webhook::execute(command).await,
+        Command::Audit(command) => audit::execute(command).await,
+        Command::Init(args) => init::execute(&args),
         Command::Plugin(command) => plugins::execute(command).await,
         Command::CompilePlugin => plugins::compile().await,
     }
@@ -67,6 +75,46 @@ fn trust(settings: &Settings) -> Result<Trust, Failure> {
     let tls = &settings.tls;
     Trust::read(&tls.ca_file, &tls.client_certificate, &tls.client_key)
         .map_err(|what| Failure::new(Exit::Usage, format!("tls: {what}"), "[tls] in tracejury.toml names PEM files"))
+}
+
+/// What is masked, and how inputs are hashed.
+fn privacy(settings: &Settings) -> Result<Privacy, Failure> {
+    let wrong = |what: String| Failure::new(Exit::Usage, what, "README, section Privacy, says what goes there");
+    let own = &settings.privacy;
+    let rules = Rules::new(own).map_err(wrong)?;
+    let key = match (own.key.expose().is_empty(), own.key_file.as_os_str().is_empty()) {
+        (true, false) => {
+            let text = std::fs::read_to_string(&own.key_file);
+            Secret::new(text.map_err(|e| wrong(format!("privacy.key_file: {}: {e}", own.key_file.display())))?)
+        }
+        _ => own.key.clone(),
+    };
+    // A file that is there but empty is no word for doing without.
+    if key.expose().trim().is_empty() && !own.key_file.as_os_str().is_empty() {
+        return Err(wrong(format!("privacy.key_file: {}: is empty", own.key_file.display())));
+    }
+    let hasher = InputHasher::new(key).map_err(|e| wrong(format!("privacy.key {e}")))?;
+    Ok(Privacy { rules, hasher })
+}
+
+/// The settings of a command on records.
+fn records(records: &Records) -> Result<Settings, Failure> {
+    Ok(config::load(records.config.as_deref(), |name| std::env::var(name).ok())?)
+}
+
+/// The journal that must be there for a command on it.
+fn journal(settings: &Settings) -> Result<Store, Failure> {
+    Store::existing(&settings.journal.path).map_err(|error| match error {
+        StoreError::Unusable { .. } => {
+            Failure::new(Exit::CouldNotRun, error, "check journal.path (TRACEJURY_JOURNAL), or the folder you are in")
+        }
+        other => other.into(),
+    })
+}
+
+/// A time of the journal, for people.
+fn at(millis: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(millis).map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// A jury, and the watch over the folder its members came from.

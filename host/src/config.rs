@@ -2,8 +2,10 @@
 //! ranges of settings, not what they are for.
 
 mod plugins;
+mod records;
 
 pub use plugins::{Grants, Isolation, Limits, Own, PageScan, Plugins, Read};
+pub use records::{Audit, Detector, Durability, Endpoint, Form, Journal, Privacy, Webhook};
 
 use crate::model::Secret;
 use serde::de::Error as _;
@@ -48,8 +50,10 @@ pub struct Settings {
     pub version: u32,
     pub api: Api,
     pub plugins: Plugins,
+    pub journal: Journal,
     pub webhook: Webhook,
     pub audit: Audit,
+    pub privacy: Privacy,
     pub tls: Tls,
     /// Platforms of one's own, as the room that speaks to them reads them.
     pub profiles: BTreeMap<String, toml::Table>,
@@ -103,32 +107,6 @@ pub struct Tls {
     pub ca_file: PathBuf,
     pub client_certificate: PathBuf,
     pub client_key: PathBuf,
-}
-
-/// The `[webhook]` table.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)]
-pub struct Webhook {
-    pub url: String,
-    pub secret: Secret,
-    pub previous_secrets: Vec<Secret>,
-    #[serde(rename = "timeout_ms")]
-    pub timeout: Millis,
-    pub attempts: Count,
-    #[serde(rename = "retry_first_ms")]
-    pub retry_first: Millis,
-    pub allow_http: bool,
-    pub allow_private_targets: bool,
-}
-
-/// The `[audit]` table.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)]
-pub struct Audit {
-    pub path: PathBuf,
-    pub retention_days: u32,
 }
 
 /// A span of time written as a whole number of milliseconds, at least 1.
@@ -256,7 +234,7 @@ pub fn find(file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result
 type Variable = (&'static str, fn(&mut Settings, String));
 
 /// The environment variables, and what each sets. Of two for one setting the later one counts.
-const VARIABLES: [Variable; 11] = [
+const VARIABLES: [Variable; 13] = [
     ("CXONE_BASE_URL", |settings, value| settings.api.base_url = value),
     ("CXONE_CLIENT_ID", |settings, value| settings.api.client_id = value),
     ("CXONE_CLIENT_SECRET", |settings, value| settings.api.client_secret = Secret::new(value)),
@@ -268,6 +246,8 @@ const VARIABLES: [Variable; 11] = [
     ("WEBHOOK_URL", |settings, value| settings.webhook.url = value),
     ("WEBHOOK_SECRET", |settings, value| settings.webhook.secret = Secret::new(value)),
     ("AUDIT_LOG_PATH", |settings, value| settings.audit.path = value.into()),
+    ("TRACEJURY_JOURNAL", |settings, value| settings.journal.path = value.into()),
+    ("TRACEJURY_PRIVACY_KEY", |settings, value| settings.privacy.key = Secret::new(value)),
 ];
 
 /// Lays variables over settings; gives those that had a say.
@@ -380,6 +360,7 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 8, 2, 3));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 13, 5, 3));
+        assert_eq!((keys("journal"), keys("privacy")), (2, 4));
     }
 }

@@ -19,7 +19,7 @@ mod wire;
 pub use budget::Traffic;
 pub use look::Visible;
 pub use recorded::{Recorded, parse as parse_recorded, record};
-pub use submit::stopped;
+pub use submit::{Witness, stopped};
 
 use crate::config::{Count, Settings};
 use crate::http::{CallError, Http, Reply, Trust};
@@ -67,6 +67,9 @@ pub enum ApiError {
     /// The run was stopped before the vector was submitted.
     #[error("not submitted")]
     Stopped,
+    /// That it would be submitted could not be written down, so it was not.
+    #[error("not submitted, since that could not be written down: {0}")]
+    NotRecorded(String),
     /// The session did not end in time; its last status, where one was seen.
     #[error("{text}")]
     Deadline {
@@ -88,6 +91,7 @@ impl From<ApiError> for Problem {
             ApiError::Gone(_) => ProblemKind::SessionGone,
             ApiError::Unreadable(_) => ProblemKind::Unreadable,
             ApiError::Stopped => ProblemKind::Interrupted,
+            ApiError::NotRecorded(_) => ProblemKind::Journal,
             ApiError::Deadline { .. } => ProblemKind::Deadline,
         };
         Self { kind, text: error.to_string() }
@@ -106,6 +110,14 @@ pub struct Session {
     /// When the submit that was accepted was sent.
     pub since: Instant,
     course: Course,
+}
+
+impl Session {
+    /// Whether its end is still to be asked for.
+    #[must_use]
+    pub fn is_polled(&self) -> bool {
+        matches!(self.course, Course::Polled(_))
+    }
 }
 
 /// How the end of an execution becomes known.
@@ -177,12 +189,27 @@ impl DebugApi {
         Ok(Self { profile: Arc::new(profile), caller, directory, tokens, schedule: Schedule::default(), per_minute })
     }
 
-    /// Submits a vector: at most one execution comes of it, whatever happens. Waiting ends when `stop` turns true.
+    /// Submits a vector: at most one execution comes of it, whatever happens. Waiting ends when `stop` turns true. The witness is told
+    /// before it is sent, and when it certainly was not processed.
     ///
     /// # Errors
     /// [`ApiError`]; after [`ApiError::Ambiguous`] the action may have run.
-    pub async fn submit(&self, vector: &Vector, stop: &mut watch::Receiver<bool>) -> Result<Session, ApiError> {
-        submit::submit(self, vector, stop).await
+    pub async fn submit(&self, vector: &Vector, stop: &mut watch::Receiver<bool>, witness: &impl Witness) -> Result<Session, ApiError> {
+        submit::submit(self, vector, stop, witness).await
+    }
+
+    /// A session that was submitted before, by another process perhaps. It is asked about at once, and from now on as long as any other.
+    ///
+    /// # Errors
+    /// [`ApiError::Gone`], on a platform that gives a trace only in answer to the submit.
+    pub fn attach(&self, vector: &Vector, id: SessionId) -> Result<Session, ApiError> {
+        if self.profile.poll.is_none() {
+            return Err(ApiError::Gone("this platform tells of a session only in answer to its submit".to_owned()));
+        }
+        let (action, environment, now) = (vector.action, vector.environment, Instant::now());
+        let ticket = self.schedule.late(action, environment, &self.caller.settings);
+        let course = Course::Polled(Polled { accepted: now, ticket, expected_within: None });
+        Ok(Session { id, action, environment, since: now, course })
     }
 
     /// Waits until a session has ended and brings its trace.

@@ -1,7 +1,8 @@
 //! What a run needs from outside, looked at piece by piece: hosts, clocks, token, actions, endpoint. Each finding says what to do
 //! next. It runs nothing, and knows nothing of how findings are shown.
 
-use crate::config::Webhook;
+use crate::audit::Location;
+use crate::config::{Endpoint, Webhook};
 use crate::debug_api::{ApiError, DebugApi, Visible};
 use crate::http::{Found, Http, Stage, Trust};
 use crate::model::{ActionId, Environment};
@@ -92,30 +93,35 @@ pub async fn platform(api: &DebugApi, wanted: &Wanted, tell: &mut (impl FnMut(Ch
     }
 }
 
-/// Looks at the endpoint of webhooks. Nothing is delivered to it.
-pub async fn webhook(settings: &Webhook, trust: &Trust) -> Vec<Check> {
-    if settings.url.is_empty() {
-        return vec![Check::ok("webhook", "not set: outcomes are not delivered anywhere")];
+/// Looks at the endpoints of webhooks. Nothing is delivered to them.
+pub async fn webhooks(settings: &Webhook, trust: &Trust) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, endpoint) in settings.all() {
+        let name = if name == Webhook::MAIN { "webhook".to_owned() } else { format!("webhook {name}") };
+        checks.extend(webhook(&name, &endpoint, settings, trust).await);
     }
-    let Some(url) = reqwest::Url::parse(&settings.url).ok().filter(|url| url.host_str().is_some()) else {
-        return vec![Check::failure(
-            "webhook",
-            "webhook.url is not a URL",
-            "set WEBHOOK_URL to one such as https://dashboard.example.com/hook",
-        )];
+    if checks.is_empty() {
+        checks.push(Check::ok("webhook", "not set: outcomes are not delivered anywhere"));
+    }
+    checks
+}
+
+async fn webhook(name: &str, endpoint: &Endpoint, settings: &Webhook, trust: &Trust) -> Vec<Check> {
+    let Some(url) = reqwest::Url::parse(&endpoint.url).ok().filter(|url| url.host_str().is_some()) else {
+        return vec![Check::failure(name, "its url is not a URL", "set WEBHOOK_URL to one such as https://dashboard.example.com/hook")];
     };
     // What a delivery may not reach has been told of already; the others are looked at.
     let mut checks = match Http::new(settings.timeout.duration(), 1 << 16, &trust.anonymous()) {
-        Ok(http) => stages("webhook", http.probe(&url, settings.timeout.duration()).await, "check webhook.url, and that the endpoint runs"),
-        Err(e) => vec![Check::failure("webhook", e.to_string(), "check [tls] in tracejury.toml")],
+        Ok(http) => stages(name, http.probe(&url, settings.timeout.duration()).await, "check webhook.url, and that the endpoint runs"),
+        Err(e) => vec![Check::failure(name, e.to_string(), "check [tls] in tracejury.toml")],
     };
-    if settings.secret.expose().is_empty() {
+    if endpoint.secret.expose().is_empty() {
         let next = "set WEBHOOK_SECRET, so that the receiver can tell our deliveries from others";
-        checks.push(Check::warning("webhook signature", "webhook.secret is not set: deliveries are not signed", next));
+        checks.push(Check::warning(format!("{name} signature"), "its secret is not set: deliveries are not signed", next));
     }
     if url.scheme() == "http" && !crate::http::is_loopback(&url) {
         let next = "use https: error texts and ids would be readable on the way";
-        checks.push(Check::warning("webhook address", "is plain http", next));
+        checks.push(Check::warning(format!("{name} address"), "is plain http", next));
     }
     checks
 }
@@ -126,14 +132,16 @@ pub fn audit(path: &Path) -> Check {
     if path.as_os_str().is_empty() {
         return Check::ok("audit log", "not set: none is written");
     }
-    let shown = path.display();
-    let opened = match std::fs::OpenOptions::new().append(true).open(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+    let location = Location::of(path);
+    let shown = location.pattern().display().to_string();
+    let opened = match location.newest() {
+        Err(e) => Err(e),
+        Ok(Some(segment)) => std::fs::OpenOptions::new().append(true).open(segment).map(|_| (true, "can be written")),
+        Ok(None) => {
             // Folders that are missing are made with it.
-            let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+            let folder = location.folder().ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
             std::fs::metadata(folder).map(|folder| (folder.is_dir() && !folder.permissions().readonly(), "will be made"))
         }
-        opened => opened.map(|_| (true, "can be written")),
     };
     let next = "check AUDIT_LOG_PATH and the folder's permissions";
     match opened {
@@ -265,11 +273,12 @@ mod tests {
         let path = dir.path().join("audit.jsonl");
         assert!(audit(&path).found.ends_with("will be made"));
         assert!(!path.exists(), "looking makes nothing");
-        std::fs::write(&path, "").unwrap();
-        assert!(audit(&path).found.ends_with("can be written"));
+        std::fs::write(dir.path().join("audit-2026-01-01.jsonl"), "").unwrap();
+        assert!(audit(&path).found.ends_with("audit-DAY.jsonl: can be written"));
         assert_eq!(audit(&dir.path().join("no/audit.jsonl")).result, Went::Ok, "as `run` has it, the folder is made");
-        assert_eq!(audit(&path.join("audit.jsonl")).result, Went::Failure);
-        assert_eq!(audit(dir.path()).result, Went::Failure);
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert_eq!(audit(&dir.path().join("file/audit.jsonl")).result, Went::Failure);
+        assert!(audit(dir.path()).found.ends_with("can be written"), "a folder stands for audit.jsonl in it");
         assert_eq!(audit(Path::new("")).result, Went::Ok);
     }
 }

@@ -6,6 +6,7 @@ use crate::debug_api::ApiError;
 use crate::outbox::OutboxError;
 use crate::plugin::PluginError;
 use crate::report::Summary;
+use crate::store::StoreError;
 use crate::workshop::WorkshopError;
 
 /// How the process ends.
@@ -36,7 +37,10 @@ impl Exit {
         let could_not = |kind: &&str| summary.undecided_problems.contains(*kind);
         if summary.problems.contains_key("interrupted") || (summary.stopped && summary.undecided > 0) {
             Self::Interrupted
-        } else if ["credentials", "settings", "unreachable", "unreadable"].iter().any(could_not) || !summary.not_audited.is_empty() {
+        } else if ["credentials", "settings", "unreachable", "unreadable", "journal"].iter().any(could_not)
+            || !summary.not_audited.is_empty()
+            || !summary.not_recorded.is_empty()
+        {
             // A run whose log is incomplete must not look like one that went well.
             Self::CouldNotRun
         } else if summary.unexpected > 0 || summary.undecided > 0 {
@@ -113,6 +117,19 @@ impl From<AuditError> for Failure {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let help = match &error {
+            StoreError::Newer { .. } => "update tracejury, or name another file in journal.path; nothing was submitted",
+            StoreError::Damaged { .. } => {
+                "move it aside, or name another file in journal.path; its runs cannot be resumed; nothing was submitted"
+            }
+            StoreError::Unusable { .. } => "check journal.path (TRACEJURY_JOURNAL) and the folder's permissions; nothing was submitted",
+        };
+        Self { exit: Exit::CouldNotRun, error: anyhow::Error::from(error).context("the journal cannot be opened"), help: help.to_owned() }
+    }
+}
+
 impl From<WorkshopError> for Failure {
     fn from(error: WorkshopError) -> Self {
         let help = error.help.clone();
@@ -143,7 +160,7 @@ mod tests {
         assert_eq!(sum(|s| s.undecided = 1), Exit::Unexpected);
         assert_eq!(sum(|s| _ = s.undecided_problems.insert("unreachable")), Exit::CouldNotRun);
         assert_eq!(sum(|s| _ = s.not_audited.insert("x".into(), 1)), Exit::CouldNotRun);
-        assert_eq!(sum(|s| _ = s.not_delivered.insert("x".into(), 1)), Exit::AsExpected);
+        assert_eq!(sum(|s| _ = s.waiting.insert("x".into(), 1)), Exit::AsExpected);
         assert_eq!(sum(|s| _ = s.problems.insert("interrupted", 1)), Exit::Interrupted);
     }
 }

@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod plugin;
 pub mod redact;
 pub mod report;
+pub mod store;
 pub mod vectors;
 // The flow, and the half of it that needs no network.
 pub mod classify;

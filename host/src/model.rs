@@ -13,9 +13,9 @@ mod utf8;
 mod vector;
 mod verdict;
 
-pub use digest::{Digest, InputHash};
+pub use digest::{Digest, InputHash, InputHasher, from_hex, to_hex};
 pub use expect::{Expect, ExpectLine};
-pub use ids::{ActionId, Environment, Malformed, SessionId};
+pub use ids::{ActionId, Environment, Malformed, RunId, SessionId};
 pub use outcome::{Abstained, Evidence, Outcome, Problem, ProblemKind, VerdictLine};
 pub use placeless::without_place;
 pub use printable::printable;

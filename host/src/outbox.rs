@@ -1,156 +1,140 @@
-//! Outcomes on their way to a dashboard: signed, tried a few times, and never in the way of a run.
+//! Outcomes on their way to dashboards: what each endpoint wants is put into the journal together with the outcome, and delivered from
+//! there, signed, at least once, and never in the way of a run.
 
+mod deliver;
+mod endpoint;
 mod event;
 mod guard;
 mod retry;
 mod signature;
 
+pub use deliver::{Counts, Courier};
 pub use signature::{Received, Unverified, verify};
 
 use crate::config::Webhook;
-use crate::http::{CallError, Http, Trust};
+use crate::http::Trust;
 use crate::model::Outcome;
-use signature::Signer;
+use crate::store::Parcel;
+use endpoint::Endpoint;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
 
 /// The largest answer of a receiver that is read; its content is not looked at.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// Why an outcome is not delivered.
+/// Why the settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OutboxError {
-    /// The settings cannot be used.
-    #[error("webhook.{0}")]
-    Settings(String),
-    /// All attempts failed; may work later.
-    #[error("not delivered after {attempts} {}: {why}", if *attempts == 1 { "attempt" } else { "attempts" })]
-    Undelivered {
-        /// How many were made.
-        attempts: usize,
-        /// What the last one ended with.
-        why: String,
-    },
-}
+#[error("{0}")]
+pub struct OutboxError(String);
 
-/// Delivers to one endpoint.
+/// All endpoints.
 pub struct Outbox {
-    http: Http,
-    settings: Webhook,
-    host: String,
-    signer: Option<Signer>,
+    endpoints: Vec<Arc<Endpoint>>,
+    schedule: Arc<Vec<Duration>>,
+    grace: Duration,
 }
 
 impl Outbox {
-    /// An outbox, or none where no endpoint is set.
+    /// An outbox; one without endpoints where none is set.
     ///
     /// # Errors
     /// The setting that cannot be used.
-    pub fn new(settings: &Webhook, trust: &Trust) -> Result<Option<Self>, OutboxError> {
-        if settings.url.is_empty() {
-            return Ok(None);
-        }
-        let invalid = |what: &str| OutboxError::Settings(what.to_owned());
-        let url = reqwest::Url::parse(&settings.url).map_err(|_| invalid("url is not a URL such as https://dashboard.example.com/hook"))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(invalid("url must begin with https:// or http://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("url must not hold a user name or password"));
-        }
-        let http = guard::client(&url, settings, trust)?;
-        let signer = Signer::new(settings)?;
-        Ok(Some(Self { http, settings: settings.clone(), host: url.origin().ascii_serialization(), signer }))
+    pub fn new(settings: &Webhook, trust: &Trust) -> Result<Self, OutboxError> {
+        let endpoints = settings.all().into_iter().map(|(name, own)| Endpoint::new(name, own, settings, trust).map(Arc::new));
+        let schedule = settings.schedule.iter().map(|wait| wait.duration()).collect();
+        Ok(Self { endpoints: endpoints.collect::<Result<_, _>>()?, schedule: Arc::new(schedule), grace: settings.grace.duration() })
     }
 
-    /// Where deliveries go: scheme, host and port. Paths often hold a key and are not shown.
+    /// Whether there is anybody to tell.
     #[must_use]
-    pub fn endpoint(&self) -> &str {
-        &self.host
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
     }
 
-    /// How long one attempt may take.
+    /// The names of the endpoints, and where they are: scheme, host and port. Paths often hold a key and are not shown.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.endpoints.iter().map(|endpoint| (endpoint.name.as_str(), endpoint.host.as_str()))
+    }
+
+    /// For how long, after the last outcome, what is due is still tried.
     #[must_use]
-    pub fn timeout(&self) -> Duration {
-        self.settings.timeout.duration()
+    pub fn grace(&self) -> Duration {
+        self.grace
     }
 
-    /// Delivers one outcome; `true` where there was something to deliver. What never got a session id has nothing that a
-    /// dashboard could tie it to, and is left to the run's own report.
-    ///
-    /// # Errors
-    /// [`OutboxError::Undelivered`] after the last attempt.
-    pub async fn deliver(&self, outcome: &Outcome) -> Result<bool, OutboxError> {
-        let Some(session) = &outcome.session_id else { return Ok(false) };
-        let body = event::body(outcome, session);
+    /// What is to be told of an outcome, to whom. What never got a session id has nothing that a dashboard could tie it to, and is left to
+    /// the run's own report.
+    #[must_use]
+    pub fn parcels(&self, outcome: &Outcome) -> Vec<Parcel> {
+        let Some(session) = &outcome.session_id else { return Vec::new() };
         let id = event::id(session);
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let why = match self.attempt(&id, &body).await {
-                Ok(()) => return Ok(true),
-                Err(why) => why,
-            };
-            tracing::debug!(%session, attempts, "webhook: {}", why.text);
-            if !why.again || attempts >= self.settings.attempts.get() {
-                return Err(OutboxError::Undelivered { attempts, why: why.text });
-            }
-            sleep(why.wait.unwrap_or_else(|| retry::wait(self.settings.retry_first.duration(), attempts, fastrand::f64()))).await;
-        }
-    }
-
-    async fn attempt(&self, id: &str, body: &str) -> Result<(), Failure> {
-        let now = chrono::Utc::now().timestamp();
-        let mut request = self
-            .http
-            .post(&self.settings.url)
-            .header("content-type", "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", now.to_string())
-            .body(body.to_owned());
-        if let Some(signer) = &self.signer {
-            let signature = signer.header(id, now, body.as_bytes()).map_err(|e| Failure::last(format!("cannot be signed: {e}")))?;
-            request = request.header("webhook-signature", signature);
-        }
-        match self.http.send(request, self.settings.timeout.duration()).await {
-            Ok(reply) if reply.is_success() => Ok(()),
-            // It was taken; what the receiver says of it is not looked at.
-            Err(CallError::TooLarge(_)) => Ok(()),
-            Ok(reply) => Err(Failure {
-                text: format!("the endpoint answered {}", reply.status),
-                again: retry::worth_it(reply.status),
-                wait: reply.retry_after.map(|asked| asked.min(retry::LONGEST)),
-            }),
-            Err(CallError::Fatal(text)) => Err(Failure::last(text)),
-            // A receiver tells repeated deliveries by their id, so an ambiguous failure is repeated too: at least once.
-            Err(CallError::Retryable(text) | CallError::Ambiguous(text)) => Err(Failure { text, again: true, wait: None }),
-        }
-    }
-}
-
-struct Failure {
-    text: String,
-    again: bool,
-    wait: Option<Duration>,
-}
-
-impl Failure {
-    fn last(text: String) -> Self {
-        Self { text, again: false, wait: None }
+        let wanted = self.endpoints.iter().filter(|endpoint| endpoint.wants(outcome));
+        let parcel = |endpoint: &Arc<Endpoint>| Parcel {
+            id: id.clone(),
+            endpoint: endpoint.name.clone(),
+            body: event::body(outcome, session, &id, endpoint.form),
+        };
+        wanted.map(parcel).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Environment;
+
+    fn outbox(settings: &str) -> Result<Outbox, String> {
+        Outbox::new(&toml::from_str(settings).unwrap(), &Trust::default()).map_err(|e| e.to_string())
+    }
+
+    fn told(outbox: &Outbox, change: impl Fn(&mut Outcome)) -> Vec<String> {
+        let mut outcome = Outcome::of("v".into(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), Environment::Test);
+        outcome.session_id = Some("s".parse().unwrap());
+        change(&mut outcome);
+        outbox.parcels(&outcome).into_iter().map(|parcel| parcel.endpoint).collect()
+    }
 
     #[test]
-    fn an_endpoint_is_checked_and_shown_without_its_path() {
-        let outbox = |url: &str| Outbox::new(&Webhook { url: url.into(), ..Webhook::default() }, &Trust::default());
-        assert_eq!(outbox("https://hooks.example.com/T0/KEY").unwrap().unwrap().endpoint(), "https://hooks.example.com");
-        assert!(outbox("").unwrap().is_none());
-        for bad in ["hooks.example.com", "ftp://x", "https://u:p@x"] {
+    fn endpoints_are_checked_and_shown_without_their_paths() {
+        let one = outbox("url = 'https://hooks.example.com/T0/KEY'").unwrap();
+        assert_eq!(one.endpoints().collect::<Vec<_>>(), [("main", "https://hooks.example.com")]);
+        assert!(outbox("").unwrap().is_empty());
+        for bad in ["url = 'hooks.example.com'", "url = 'ftp://x'", "url = 'https://u:p@x'"] {
             assert!(outbox(bad).is_err(), "{bad}");
         }
+        assert_eq!(
+            outbox("[endpoints.on-call]\nurl = ''").err().unwrap(),
+            "webhook.endpoints.on-call.url is not a URL such as https://dashboard.example.com/hook"
+        );
+        assert_eq!(
+            outbox("[endpoints.a]\nurl = 'https://x'\nmin_confidence = 2.0").err().unwrap(),
+            "webhook.endpoints.a.min_confidence is not a number from 0 to 1"
+        );
+        assert!(
+            outbox("[endpoints.a]\nurl = 'https://x'\nsecret = 'whsec_!'")
+                .err()
+                .unwrap()
+                .starts_with("webhook.endpoints.a.secret is not base64")
+        );
+    }
+
+    #[test]
+    fn each_endpoint_gets_what_it_wants_under_one_id() {
+        let outbox = outbox(
+            "url = 'https://x'\n[endpoints.outages]\nurl = 'https://y'\nclassifications = ['EXTERNAL_DEPENDENCY_OUTAGE']\nmin_confidence = 0.8\n
+             [endpoints.live]\nurl = 'https://z'\nenvironments = ['prod']",
+        )
+        .unwrap();
+        assert_eq!(told(&outbox, |_| ()), ["main"]);
+        let outage = |confidence: f64| {
+            move |o: &mut Outcome| {
+                o.classification = Some("EXTERNAL_DEPENDENCY_OUTAGE".parse().unwrap());
+                o.confidence = Some(crate::model::Confidence::new(confidence).unwrap());
+            }
+        };
+        assert_eq!(told(&outbox, outage(0.9)), ["main", "outages"]);
+        assert_eq!(told(&outbox, outage(0.7)), ["main"]);
+        assert_eq!(told(&outbox, |o| o.environment_id = Environment::Prod), ["live", "main"]);
+        assert!(told(&outbox, |o| o.session_id = None).is_empty());
     }
 }

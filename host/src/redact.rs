@@ -1,18 +1,31 @@
-//! What may leave the machine: values of the input are masked wherever they occur in a text. Pure: no I/O.
+//! What may leave the machine: values of the input, and what looks like personal data or a secret, are masked wherever they occur in a
+//! text; inputs are known by their hashes. Pure: no I/O.
+
+mod detect;
+mod values;
+
+pub use detect::Rules;
 
 use crate::config::{Grants, Read};
-use crate::model::{Fault, Outcome, SessionId, Step, Trace};
-use aho_corasick::{AhoCorasick, MatchKind};
+use crate::model::{Fault, InputHasher, Outcome, SessionId, Step, Trace};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use tracejury_regex::normal::Normalise;
+use values::Values;
 
-/// What stands in place of an input value.
+/// What is done for privacy, by the settings.
+#[derive(Debug)]
+pub struct Privacy {
+    /// What is masked beside the input's values.
+    pub rules: Rules,
+    /// Hashes inputs.
+    pub hasher: InputHasher,
+}
+
+/// What stands in place of what must not leave.
 pub const MASK: &str = "[masked]";
 
-/// Texts shorter than this are masked only where they stand alone: an input of `DE` must not eat the midst of a word. In ids
-/// they are not looked for: `1` is in every other one.
-const SHORT: usize = 3;
 /// How many characters of a value make a piece that must not be shown.
 const PIECE: usize = 4;
 /// How much of an evidence's text is shown, in characters.
@@ -20,70 +33,41 @@ const EXCERPT_CHARS: usize = 200;
 /// How much of a problem's text is shown, in characters.
 const PROBLEM_CHARS: usize = 300;
 
-/// Masks the values of one input.
+/// What stands for the values of the input among those who found something to mask.
+const INPUT: &str = "input";
+
+/// Masks the values of one input, and what the rules find.
 #[derive(Debug)]
-pub struct Redactor {
-    matcher: Matcher,
-    values: Vec<(String, Manner)>,
+pub struct Redactor<'r> {
+    values: Values,
+    rules: &'r Rules,
 }
 
-/// What finds values.
-#[derive(Debug)]
-enum Matcher {
-    /// There is no value to be found: most recorded traces come without their input.
-    Nothing,
-    /// Finds the values.
-    Values(AhoCorasick),
-    /// The values could not be built into a matcher: every text is hidden rather than let through.
-    Everything,
-}
+/// A stretch of text to be masked, and who found it.
+type Hit<'r> = (Range<usize>, &'r str);
 
-/// Where a value counts as found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Manner {
-    /// Anywhere.
-    Within,
-    /// Not inside a longer number: `150` is not in `1507`, but it is in `150ms`.
-    Number,
-    /// Only between characters that are no letters and no digits.
-    Alone,
-}
-
-impl Redactor {
-    /// A redactor for an input: its texts and numbers at any depth, also as they look escaped for JSON or a URL, and as
-    /// JavaScript prints a number. Keys, booleans and null are names and states rather than data about someone, and stay.
+impl<'r> Redactor<'r> {
+    /// A redactor for an input.
     #[must_use]
-    pub fn new(input: &Map<String, Value>) -> Self {
-        let mut values = Vec::new();
-        input.values().for_each(|value| collect(value, &mut values));
-        values.sort();
-        values.dedup();
-        // All matches are wanted, overlapping ones too: a value inside or across another must leave no remainder.
-        let mut builder = AhoCorasick::builder();
-        builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
-        let matcher = match values.is_empty() {
-            true => Matcher::Nothing,
-            // Only an input of gigabytes cannot be built.
-            false => builder.build(values.iter().map(|(text, _)| text)).map_or(Matcher::Everything, Matcher::Values),
-        };
-        Self { matcher, values }
+    pub fn new(input: &Map<String, Value>, rules: &'r Rules) -> Self {
+        Self { values: Values::of(input), rules }
     }
 
     /// Masks every text of an outcome, then searches all that leaves once more, ids and names too, and writes down what it did
     /// and found. Evidence has been cut and masked by [`Redactor::excerpt`] before.
     pub fn outcome(&self, outcome: &mut Outcome) {
-        let mut masked = 0;
-        for text in texts(outcome).filter(|_| !matches!(self.matcher, Matcher::Nothing)) {
-            let (clean, count) = self.mask(text);
-            masked += count;
-            *text = clean;
+        let mut masked: BTreeMap<String, usize> = BTreeMap::new();
+        for text in texts(outcome) {
+            let hits = self.hits(text);
+            if !hits.is_empty() {
+                hits.iter().for_each(|(_, name)| *masked.entry((*name).to_owned()).or_default() += 1);
+                *text = with_masks(text, 0..text.len(), &hits);
+            }
         }
         outcome.masked = masked;
+        outcome.rule_set = self.rules.set().to_owned();
         if let Some(problem) = &mut outcome.problem {
             problem.text = problem.text.chars().take(PROBLEM_CHARS).collect();
-        }
-        if let Matcher::Nothing = self.matcher {
-            return;
         }
         for verdict in &mut outcome.verdicts {
             let attributes = std::mem::take(&mut verdict.attributes).into_iter();
@@ -101,18 +85,18 @@ impl Redactor {
         outcome.input_remains = in_ids || in_names || texts(outcome).any(|text| self.finds(text));
     }
 
-    /// The text with input values masked, and how many stretches there were.
+    /// The text with what must not leave masked, and how many stretches there were.
     #[must_use]
     pub fn mask(&self, text: &str) -> (String, usize) {
         let hits = self.hits(text);
-        (masked(text, 0..text.len(), &hits), hits.len())
+        (with_masks(text, 0..text.len(), &hits), hits.len())
     }
 
     /// A part of a text, at most some 200 characters, masked by what the whole text shows: where the part cuts a value in two,
     /// what is left of it is masked as well.
     #[must_use]
     pub fn excerpt(&self, text: &str, part: Range<usize>) -> String {
-        masked(text, part, &self.hits(text)).chars().take(EXCERPT_CHARS).collect()
+        with_masks(text, part, &self.hits(text)).chars().take(EXCERPT_CHARS).collect()
     }
 
     /// The trace as it may be kept: masked, and of inputs, outputs and timestamps with no more than this.
@@ -142,8 +126,8 @@ impl Redactor {
     /// Input values that a part of a text touches, as they stand there.
     #[must_use]
     pub fn touched(&self, text: &str, part: Range<usize>) -> Vec<String> {
-        let reaches = |hit: &Range<usize>| hit.start < part.end && part.start < hit.end;
-        self.hits(text).into_iter().filter(reaches).filter_map(|hit| text.get(hit).map(str::to_owned)).collect()
+        let reaches = |(hit, _): &Hit<'_>| hit.start < part.end && part.start < hit.end;
+        self.hits(text).into_iter().filter(reaches).filter_map(|(hit, _)| text.get(hit).map(str::to_owned)).collect()
     }
 
     /// The text with every piece of these values masked, also where it is written in other letters: what a classifier says may be
@@ -158,78 +142,51 @@ impl Redactor {
         for value in values.iter().map(|value| Normalise::ALL.apply(value).text.into_owned()) {
             let plain = Normalise::ALL.apply(&text);
             let places: Vec<usize> = plain.text.char_indices().map(|(at, _)| at).chain([plain.text.len()]).collect();
-            let mut hits: Vec<Range<usize>> = Vec::new();
+            let mut hits: Vec<Hit<'_>> = Vec::new();
             for window in places.windows(PIECE + 1) {
                 let (Some(start), Some(end)) = (window.first(), window.last()) else { continue };
                 if plain.text.get(*start..*end).is_some_and(|piece| value.contains(piece)) {
                     let (start, end) = plain.origin(*start, *end);
-                    match hits.last_mut().filter(|last| start <= last.end) {
-                        Some(last) => last.end = end,
-                        None => hits.push(start..end),
+                    match hits.last_mut().filter(|(last, _)| start <= last.end) {
+                        Some((last, _)) => last.end = end,
+                        None => hits.push((start..end, INPUT)),
                     }
                 }
             }
-            text = masked(&text, 0..text.len(), &hits);
+            text = with_masks(&text, 0..text.len(), &hits);
         }
         text
     }
 
-    /// Whether an input value occurs in `text`.
+    /// Whether something to be masked occurs in `text`.
     #[must_use]
     pub fn finds(&self, text: &str) -> bool {
         !self.hits(text).is_empty()
     }
 
-    /// In an id, digits by chance are the rule: a number counts only between hyphens and the like, and nothing short does.
     fn in_id(&self, id: &str) -> bool {
-        let alone = |found: &Range<usize>| is_alone(id, found, char::is_alphanumeric);
-        self.matches(id).any(|(found, manner)| found.len() >= SHORT && (manner == Manner::Within || alone(&found)))
-            || matches!(self.matcher, Matcher::Everything)
+        self.values.in_id(id) || self.rules.in_id(id)
     }
 
-    /// Where any value stands in `text`, whatever is around it; with the manner in which it would count.
-    fn matches<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Range<usize>, Manner)> + 'a {
-        let matcher = if let Matcher::Values(matcher) = &self.matcher { Some(matcher) } else { None };
-        let found = matcher.into_iter().flat_map(move |matcher| matcher.find_overlapping_iter(text));
-        found.filter_map(|m| Some((m.range(), self.values.get(m.pattern().as_usize())?.1)))
-    }
-
-    /// Where input values stand, in order, without overlaps.
-    fn hits(&self, text: &str) -> Vec<Range<usize>> {
-        match self.matcher {
-            Matcher::Nothing => return Vec::new(),
-            Matcher::Everything => return std::iter::once(0..text.len()).collect(),
-            Matcher::Values(_) => {}
-        }
-        let counts = |(found, manner): &(Range<usize>, Manner)| match manner {
-            Manner::Within => true,
-            Manner::Number => is_alone(text, found, |c| c.is_ascii_digit()),
-            Manner::Alone => is_alone(text, found, char::is_alphanumeric),
-        };
-        let mut hits: Vec<_> = self.matches(text).filter(counts).map(|(found, _)| found).collect();
-        hits.sort_by_key(|hit| (hit.start, hit.end));
-        hits.into_iter().fold(Vec::new(), |mut joined: Vec<Range<usize>>, hit| {
-            match joined.last_mut().filter(|last| hit.start < last.end) {
-                Some(last) => last.end = last.end.max(hit.end),
-                None => joined.push(hit),
+    /// What is to be masked, in order, without overlaps.
+    fn hits<'a>(&'a self, text: &'a str) -> Vec<Hit<'a>> {
+        let mut hits: Vec<Hit<'a>> = self.values.find(text).map(|hit| (hit, INPUT)).chain(self.rules.find(text)).collect();
+        hits.sort_by_key(|(hit, _)| (hit.start, hit.end));
+        hits.into_iter().fold(Vec::new(), |mut joined: Vec<Hit<'a>>, (hit, name)| {
+            match joined.last_mut().filter(|(last, _)| hit.start < last.end) {
+                Some((last, _)) => last.end = last.end.max(hit.end),
+                None => joined.push((hit, name)),
             }
             joined
         })
     }
 }
 
-/// Whether no character that `joins` stands right before or after a stretch of text.
-fn is_alone(text: &str, hit: &Range<usize>, joins: impl Fn(char) -> bool) -> bool {
-    let before = text.get(..hit.start).and_then(|t| t.chars().next_back());
-    let after = text.get(hit.end..).and_then(|t| t.chars().next());
-    !before.into_iter().chain(after).any(joins)
-}
-
 /// The `part` of a text, with a mask in place of each hit that reaches into it.
-fn masked(text: &str, part: Range<usize>, hits: &[Range<usize>]) -> String {
+fn with_masks(text: &str, part: Range<usize>, hits: &[Hit<'_>]) -> String {
     let mut out = String::with_capacity(part.len());
     let mut from = part.start;
-    for hit in hits.iter().filter(|hit| hit.start < part.end && part.start < hit.end) {
+    for (hit, _) in hits.iter().filter(|(hit, _)| hit.start < part.end && part.start < hit.end) {
         out.push_str(text.get(from..hit.start.max(from)).unwrap_or_default());
         out.push_str(MASK);
         from = hit.end;
@@ -251,48 +208,13 @@ fn texts(outcome: &mut Outcome) -> impl Iterator<Item = &mut String> {
     fault.chain(verdicts).chain(problem).chain(abstained).chain(steps)
 }
 
-fn collect(value: &Value, values: &mut Vec<(String, Manner)>) {
-    match value {
-        Value::Null | Value::Bool(_) => {}
-        Value::Number(number) => {
-            // As it is written in the file, and as JavaScript prints it, which RFC 8785 takes over: `84.0` as `84`.
-            let canonical = serde_json_canonicalizer::to_string(value).unwrap_or_default();
-            for text in [number.to_string(), canonical].into_iter().filter(|text| !text.is_empty()) {
-                let manner = if text.len() < SHORT { Manner::Alone } else { Manner::Number };
-                values.push((text, manner));
-            }
-        }
-        Value::String(text) => {
-            let manner = if text.trim().len() < SHORT { Manner::Alone } else { Manner::Within };
-            values.extend(forms(text.trim()).into_iter().map(|form| (form, manner)));
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, values)),
-        Value::Object(fields) => fields.values().for_each(|field| collect(field, values)),
-    }
-}
-
-/// A text as it is, inside JSON, and inside a URL.
-fn forms(text: &str) -> Vec<String> {
-    if text.is_empty() {
-        return Vec::new();
-    }
-    let json = Value::from(text).to_string();
-    let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
-    let percent = text.bytes().fold(String::new(), |mut out, b| {
-        use std::fmt::Write as _;
-        let _ = if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { write!(out, "{}", char::from(b)) } else { write!(out, "%{b:02X}") };
-        out
-    });
-    vec![text.to_owned(), json, percent.replace("%20", "+"), percent]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn redactor(json: &str) -> Redactor {
-        Redactor::new(&serde_json::from_str(json).unwrap())
+    fn redactor(json: &str) -> Redactor<'static> {
+        Redactor::new(&serde_json::from_str(json).unwrap(), Rules::built_in())
     }
 
     #[test]
@@ -343,7 +265,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_masked_is_not_found_again(value in "[a-z]{3,8}( [a-z]{1,4})?", before in "[A-Z ]{0,5}", after in "[.!? ]{0,3}") {
-            let r = Redactor::new(&Map::from_iter([("k".to_owned(), Value::from(value.clone()))]));
+            let r = Redactor::new(&Map::from_iter([("k".to_owned(), Value::from(value.clone()))]), Rules::built_in());
             let (masked, _) = r.mask(&format!("{before}{value}{after}{value}"));
             prop_assert!(!r.finds(&masked) || MASK.contains(value.as_str()), "{}", masked);
         }

@@ -1,29 +1,61 @@
-//! The whole flow: vectors → token → submit → poll → trace → classifiers → merge → outcome → webhook, audit.
+//! The whole flow: vectors → token → submit → poll → trace → classifiers → merge → outcome → webhook, audit. What becomes of each vector is
+//! written down as it happens, so that a run that is cut off can be resumed.
+
+mod recover;
+mod scribe;
+mod witness;
+
+pub use recover::catch_up;
 
 use crate::audit::AuditLog;
 use crate::classify::{Asked, finish, judge};
 use crate::debug_api::{ApiError, DebugApi, stopped};
 use crate::jury::Jury;
-use crate::model::{Expect, Outcome, Problem, ProblemKind, SessionId, Vector};
-use crate::outbox::Outbox;
+use crate::model::{Expect, Outcome, Problem, ProblemKind, RunId, SessionId, Vector};
+use crate::outbox::{Courier, Outbox};
+use crate::redact::Privacy;
+use crate::store::{Stage, Store};
+use scribe::Scribe;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use witness::Record;
 
 /// All that a run needs.
 pub struct Run {
+    /// Its id in the journal.
+    pub id: RunId,
+    /// The journal.
+    pub store: Store,
+    /// What is done with what the journal knows of it already.
+    pub resume: Resume,
     /// The platform.
     pub api: DebugApi,
     /// The classifiers.
     pub jury: Arc<Jury>,
+    /// What is masked, and how inputs are hashed.
+    pub privacy: Arc<Privacy>,
     /// Where outcomes are delivered.
-    pub outbox: Option<Outbox>,
+    pub outbox: Outbox,
     /// Where they are logged.
-    pub audit: Option<AuditLog>,
+    pub audit: Option<Arc<AuditLog>>,
+    /// How long entries of the log may wait to be on disk, where they may.
+    pub audit_group: Duration,
     /// How many vectors are in flight at once.
     pub concurrency: usize,
+}
+
+/// Whether a run has been begun before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// It is new.
+    No,
+    /// What is done is told again, sessions are attached to, and what may have run without our knowing is reported as ambiguous.
+    Careful,
+    /// The same, but what is ambiguous is submitted again, on the user's word.
+    Resubmit,
 }
 
 /// Vectors as they are read. After an error there are none.
@@ -36,76 +68,134 @@ impl<T: Iterator<Item = Result<Vector, String>> + Send> Vectors for T {}
 pub enum Event {
     /// A vector is done; its place among all, from 0. Its entry is in the audit log by now, or the error says why not.
     Outcome(usize, Box<Outcome>),
-    /// The next vector cannot be read; none is submitted any more.
+    /// The next vector cannot be read, or is another than before; none is submitted any more.
     NoMore(String),
     /// An entry was written.
     Audited,
     /// An entry could not be written.
     NotAudited(String),
-    /// The dashboard has an outcome.
+    /// A dashboard has an outcome, of this run or of an earlier one.
     Delivered,
-    /// The dashboard could not be told.
-    NotDelivered(String),
+    /// An outcome could not be written down: a resumed run would find it anew.
+    NotRecorded(String),
 }
 
 impl Run {
-    /// Runs all vectors and tells `events` of each. Ends when every outcome is audited and delivered or given up. Once `stop`
-    /// turns true no further vector is submitted, those in flight are let go with their session ids, and deliveries get one
-    /// attempt's time to end.
+    /// Runs all vectors and tells `events` of each. Ends when every outcome is audited, and delivered or left for later. Once `stop` turns
+    /// true no further vector is submitted, those in flight are let go with their session ids, and deliveries under way are ended.
     pub async fn all(self: Arc<Self>, vectors: impl Vectors, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) {
+        let (told, deliveries) = mpsc::channel(64);
+        let forwarding = tokio::spawn(forward(deliveries, events.clone()));
+        let courier = Arc::new(Courier::start(&self.outbox, &self.store, Some(told)));
+        let scribe = self.audit.as_ref().map(|log| Scribe::start(Arc::clone(log), self.store.clone(), self.audit_group));
+        let (scribe, writing) = scribe.unzip();
+        let desk = Desk { run: Arc::clone(&self), events: events.clone(), courier: Arc::clone(&courier), scribe };
         let mut flying = JoinSet::new();
         let mut flights = HashMap::new();
-        let mut deliveries = JoinSet::new();
         let mut waiting = vectors.enumerate();
         loop {
             while flying.len() < self.concurrency {
-                let (place, vector) = match waiting.next() {
+                let next = match waiting.next() {
                     None => break,
-                    Some((place, Ok(vector))) => (place, vector),
-                    Some((_, Err(why))) => {
+                    Some((place, Ok(vector))) => self.taxi(place, vector).await,
+                    Some((_, Err(why))) => Err(why),
+                };
+                let flight = match next {
+                    Ok(flight) => Arc::new(flight),
+                    Err(why) => {
                         let _ = events.send(Event::NoMore(why)).await;
+                        waiting.by_ref().for_each(drop);
                         break;
                     }
                 };
-                let flight = Arc::new(Flight { place, vector, session: OnceLock::new() });
-                let (run, stop, own) = (Arc::clone(&self), stop.clone(), Arc::clone(&flight));
-                let task = flying.spawn(async move { run.one(&own, stop).await });
+                let (desk, stop, own) = (desk.clone(), stop.clone(), Arc::clone(&flight));
+                let task = flying.spawn(async move {
+                    let outcome = desk.run.one(&own, stop).await;
+                    desk.close(&own, outcome).await;
+                });
                 flights.insert(task.id(), flight);
             }
             let Some(done) = flying.join_next_with_id().await else { break };
-            let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-            let Some(flight) = flights.remove(&id) else { continue };
-            let outcome = done.map_or_else(|_| broken(&flight), |(_, outcome)| outcome);
-            let outcome = Arc::new(outcome);
-            self.log(&outcome, &events).await;
-            let (run, told, delivered, stop) = (Arc::clone(&self), events.clone(), Arc::clone(&outcome), stop.clone());
-            deliveries.spawn(async move { run.deliver(&delivered, &told, stop).await });
-            let _ = events.send(Event::Outcome(flight.place, Box::new(outcome.as_ref().clone()))).await;
-            // What is delivered is forgotten as it comes, or a long run would remember it all.
-            while deliveries.try_join_next().is_some() {}
+            let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id);
+            let flight = flights.remove(&id);
+            if let (Err(_), Some(flight)) = (done, flight) {
+                desk.close(&flight, broken(&flight, &self.privacy)).await;
+            }
         }
-        while deliveries.join_next().await.is_some() {}
+        drop(desk);
+        if let Some(writing) = writing {
+            let _ = writing.await;
+        }
+        let grace = if *stop.borrow() { Duration::ZERO } else { self.outbox.grace() };
+        if let Some(courier) = Arc::into_inner(courier) {
+            let mut stop = stop.clone();
+            let finishing = courier.finish(grace);
+            tokio::pin!(finishing);
+            tokio::select! {
+                _ = &mut finishing => {}
+                () = stopped(&mut stop), if !grace.is_zero() => {}
+            }
+        }
+        let _ = forwarding.await;
+    }
+
+    /// What is known of a vector before it is run; an error where it is another than it was.
+    async fn taxi(&self, place: usize, vector: Vector) -> Result<Flight, String> {
+        let before = match self.resume {
+            Resume::No => None,
+            Resume::Careful | Resume::Resubmit => self.store.known(&self.id, place).await.map_err(|e| e.to_string())?,
+        };
+        if let Some(known) = &before
+            && !known.is(&vector.name, vector.action, vector.environment, &self.privacy.hasher.hash(&vector.input))
+        {
+            let was = &known.is.0;
+            return Err(format!(
+                "vector {} ({}) is not what it was when the run was begun ({was}): the files or privacy.key were changed",
+                place + 1,
+                vector.name
+            ));
+        }
+        let again = self.resume == Resume::Resubmit && before.as_ref().is_some_and(|known| known.is_ambiguous());
+        let stage = before.filter(|_| !again).map_or(Stage::NotSent, |known| known.stage);
+        Ok(Flight { place, vector, stage, session: OnceLock::new() })
     }
 
     /// One vector from submit to outcome.
     async fn one(&self, flight: &Flight, mut stop: watch::Receiver<bool>) -> Outcome {
         let (mut outcome, expect) = (flight.outcome(), flight.expect());
-        let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect) };
-        let session = match self.api.submit(&flight.vector, &mut stop).await {
+        let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect), privacy: &self.privacy };
+        let input = self.privacy.hasher.hash(&flight.vector.input);
+        let record = Record { store: &self.store, run: &self.id, place: flight.place, vector: &flight.vector, input };
+        let session = match &flight.stage {
+            Stage::Done(outcome) => return outcome.as_ref().clone(),
+            Stage::Sent => return not_compared(outcome, asked, cut_off()),
+            Stage::Submitted(sent) => {
+                outcome.session_id = Some(sent.session.clone());
+                self.api.attach(&flight.vector, sent.session.clone())
+            }
+            Stage::NotSent => self.api.submit(&flight.vector, &mut stop, &record).await,
+        };
+        let session = match session {
             Ok(session) => session,
             Err(error) => return not_compared(outcome, asked, error),
         };
         let _ = flight.session.set(session.id.clone());
         outcome.session_id = Some(session.id.clone());
+        if session.is_polled() && flight.stage == Stage::NotSent {
+            record.submitted(&session.id).await;
+        }
         let since = session.since;
         let ended = tokio::select! {
             ended = self.api.trace(session) => ended,
             () = stopped(&mut stop) => return let_go(outcome, asked),
         };
-        outcome.execution_duration_ms = u64::try_from(since.elapsed().as_millis()).ok();
+        // How long an execution took that went on while nobody looked is not known.
+        let watched = flight.stage == Stage::NotSent;
+        outcome.execution_duration_ms = watched.then(|| u64::try_from(since.elapsed().as_millis()).ok()).flatten();
         match ended {
             Ok(ended) => {
-                outcome.ran_at_least_ms = ended.ran_at_least.and_then(|ran| u64::try_from(ran.as_millis()).ok());
+                let ran = ended.ran_at_least.filter(|_| watched);
+                outcome.ran_at_least_ms = ran.and_then(|ran| u64::try_from(ran.as_millis()).ok());
                 judge(&self.jury, ended.trace, asked, outcome).await
             }
             Err(error @ ApiError::Unreadable(_)) => not_compared(outcome, asked, error),
@@ -118,34 +208,48 @@ impl Run {
             }
         }
     }
+}
 
-    async fn log(self: &Arc<Self>, outcome: &Arc<Outcome>, events: &mpsc::Sender<Event>) {
-        let (run, entry) = (Arc::clone(self), Arc::clone(outcome));
-        let written = tokio::task::spawn_blocking(move || run.audit.as_ref().map_or(Ok(false), |log| log.append(&entry))).await;
-        let event = match written {
-            Ok(Ok(true)) => Event::Audited,
-            Ok(Ok(false)) => return,
-            Ok(Err(error)) => Event::NotAudited(error.to_string()),
-            Err(_) => Event::NotAudited("the writer failed".to_owned()),
-        };
-        let _ = events.send(event).await;
+/// Where outcomes are brought.
+#[derive(Clone)]
+struct Desk {
+    run: Arc<Run>,
+    events: mpsc::Sender<Event>,
+    courier: Arc<Courier>,
+    scribe: Option<Scribe>,
+}
+
+impl Desk {
+    /// Writes an outcome down with all that is to be told of it, has it logged, and reports it.
+    async fn close(&self, flight: &Flight, outcome: Outcome) {
+        // What can still become something else is no outcome yet; without a journal that outlives us it is all there will be.
+        let last = outcome.is_final() || (self.run.store.is_in_memory() && outcome.was_submitted());
+        if last && !matches!(flight.stage, Stage::Done(_)) {
+            self.keep(flight, &outcome).await;
+        }
+        let _ = self.events.send(Event::Outcome(flight.place, Box::new(outcome))).await;
     }
 
-    async fn deliver(&self, outcome: &Outcome, events: &mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) {
-        let Some(outbox) = &self.outbox else { return };
-        let given_up = async {
-            stopped(&mut stop).await;
-            sleep(outbox.timeout()).await;
-        };
-        let event = tokio::select! {
-            delivered = outbox.deliver(outcome) => match delivered {
-                Ok(true) => Event::Delivered,
-                Ok(false) => return,
-                Err(error) => Event::NotDelivered(error.to_string()),
-            },
-            () = given_up => Event::NotDelivered("given up when the run was stopped".to_owned()),
-        };
-        let _ = events.send(event).await;
+    async fn keep(&self, flight: &Flight, outcome: &Outcome) {
+        let run = &self.run;
+        let entry = run.audit.as_ref().and_then(|log| log.entry(outcome, run.id.as_str()));
+        let parcels = run.outbox.parcels(outcome);
+        if let Err(error) = run.store.done(&run.id, flight.place, outcome, entry.clone(), parcels).await {
+            // What is not in the journal is neither logged nor told: a resumed run will do all of it.
+            let _ = self.events.send(Event::NotRecorded(error.to_string())).await;
+            return;
+        }
+        self.courier.look();
+        if let (Some(scribe), Some(entry)) = (&self.scribe, entry) {
+            let event = scribe.write(entry).await.map_or_else(Event::NotAudited, |()| Event::Audited);
+            let _ = self.events.send(event).await;
+        }
+    }
+}
+
+async fn forward(mut deliveries: mpsc::Receiver<()>, events: mpsc::Sender<Event>) {
+    while let Some(()) = deliveries.recv().await {
+        let _ = events.send(Event::Delivered).await;
     }
 }
 
@@ -153,6 +257,8 @@ impl Run {
 struct Flight {
     place: usize,
     vector: Vector,
+    /// How far it had come before.
+    stage: Stage,
     session: OnceLock<SessionId>,
 }
 
@@ -167,11 +273,17 @@ impl Flight {
 }
 
 /// The outcome of a vector whose task of ours panicked: what was submitted is said, audited and delivered all the same.
-fn broken(flight: &Flight) -> Outcome {
+fn broken(flight: &Flight, privacy: &Privacy) -> Outcome {
     let text = "tracejury failed on this vector, please report it; the action may have run".to_owned();
     let problem = Some(Problem { kind: ProblemKind::Ambiguous, text });
     let outcome = Outcome { session_id: flight.session.get().cloned(), problem, ..flight.outcome() };
-    finish(outcome, Asked { input: Some(&flight.vector.input), expect: None })
+    finish(outcome, Asked { input: Some(&flight.vector.input), expect: None, privacy })
+}
+
+fn cut_off() -> ApiError {
+    ApiError::Ambiguous(
+        "the run was cut off between the submit and its answer; the action may have run and is not submitted again".to_owned(),
+    )
 }
 
 /// Where no session came of it, or nobody can tell how it ended, there is nothing to compare, unless this very problem was expected.

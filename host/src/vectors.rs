@@ -254,7 +254,7 @@ mod tests {
                 "dir/v.json:6:3: vector 3: inputParameters: is missing",
                 "dir/v.json:6:3: vector 3: environmentId: is missing",
                 "dir/v.json:6:33: vector 3: expect: status: is neither COMPLETED nor FAILED",
-                "dir/v.json:6:33: vector 3: expect: problem: is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, settings, interrupted",
+                "dir/v.json:6:33: vector 3: expect: problem: is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, settings, interrupted, journal",
             ]
         );
     }

@@ -20,7 +20,8 @@ fn all_is_well_and_nothing_is_run() {
     bench
         .env("WEBHOOK_URL", &simulator.webhook)
         .env("WEBHOOK_SECRET", "whsec_dHJhY2VqdXJ5LWRlbW8tc2VjcmV0LTAwMDE=")
-        .env("AUDIT_LOG_PATH", "audit.jsonl");
+        .env("AUDIT_LOG_PATH", "audit.jsonl")
+        .env("TRACEJURY_PRIVACY_KEY", "0123456789abcdef0123456789abcdef");
     bench.file("vectors.json", vector().to_string());
     let done = bench.tracejury(&["doctor", "vectors.json", "--format", "json"]);
     assert_eq!(done.code, 0, "{done:?}");
@@ -40,7 +41,7 @@ fn all_is_well_and_nothing_is_run() {
     let settings = find(&checks, "settings")["found"].as_str().unwrap();
     assert!(settings.starts_with("tracejury.toml; CXONE_BASE_URL, CXONE_CLIENT_ID, CXONE_CLIENT_SECRET, WEBHOOK_URL"), "{settings}");
     assert_eq!(find(&checks, &format!("action {ACTION} in test"))["found"], "is there");
-    assert_eq!((simulator.executed(), simulator.requests("/debug").len(), bench.dir.path().join("audit.jsonl").exists()), (0, 0, false));
+    assert_eq!((simulator.executed(), simulator.requests("/debug").len(), bench.dir.path().join("audit.lock").exists()), (0, 0, false));
     assert!(simulator.requests("/webhook").is_empty());
     let human = bench.tracejury(&["doctor"]);
     assert!(

@@ -67,11 +67,36 @@ impl Bench {
         std::fs::read_to_string(self.dir.path().join(name)).unwrap()
     }
 
+    /// The lines of an audit log, of all its segments.
+    pub fn log(&self, name: &str) -> Vec<String> {
+        let path = self.dir.path().join(name);
+        let stem = format!("{}-", path.file_stem().unwrap().to_str().unwrap());
+        let files = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|file| file.unwrap().path());
+        let mut segments: Vec<_> = files.filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with(&stem)).collect();
+        segments.sort();
+        segments.iter().flat_map(|file| std::fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// What an audit log has on sessions.
+    pub fn entries(&self, name: &str) -> Vec<Value> {
+        let all = self.log(name).into_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        all.filter(|entry| entry["kind"] == "session").collect()
+    }
+
     /// Compiled components are shared by all tests: compiling the default classifier takes a while.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tracejury"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in ["CXONE_BASE_URL", "CXONE_CLIENT_ID", "CXONE_CLIENT_SECRET", "WEBHOOK_URL", "WEBHOOK_SECRET", "AUDIT_LOG_PATH"] {
+        for name in [
+            "CXONE_BASE_URL",
+            "CXONE_CLIENT_ID",
+            "CXONE_CLIENT_SECRET",
+            "WEBHOOK_URL",
+            "WEBHOOK_SECRET",
+            "AUDIT_LOG_PATH",
+            "TRACEJURY_JOURNAL",
+            "TRACEJURY_PRIVACY_KEY",
+        ] {
             command.env_remove(name);
         }
         command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).envs(self.env.iter().map(|(k, v)| (k, v)));

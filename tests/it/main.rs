@@ -26,6 +26,7 @@ mod plugins;
 mod poll;
 mod reading;
 mod readme;
+mod resume;
 mod schemas;
 mod scripts;
 mod simulator;

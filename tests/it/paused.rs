@@ -4,6 +4,7 @@
 use crate::driver::{ACTION, completed, scenario};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -12,9 +13,12 @@ use tracejury::config::{self, Settings};
 use tracejury::debug_api::{DebugApi, Traffic};
 use tracejury::http::Trust;
 use tracejury::jury::Jury;
-use tracejury::model::{Outcome, Secret, Vector};
-use tracejury::run::{Event, Run};
+use tracejury::model::{InputHasher, Outcome, RunId, Secret, Vector};
+use tracejury::outbox::Outbox;
+use tracejury::redact::{Privacy, Rules};
+use tracejury::run::{Event, Resume, Run};
 use tracejury::simulator::{self, Running, Script};
+use tracejury::store::Store;
 use tracejury::vectors::Suite;
 
 /// What came of a run.
@@ -94,10 +98,16 @@ pub async fn run_against(simulator: Running, more: &str, change: impl Fn(&mut Se
     let run = Arc::new(Run {
         api: DebugApi::new(&settings, &Trust::default()).unwrap(),
         jury: Arc::new(Jury::new(Vec::new(), &settings.plugins, 1)),
-        outbox: None,
+        outbox: Outbox::new(&settings.webhook, &Trust::default()).unwrap(),
         audit: None,
+        audit_group: Duration::ZERO,
+        id: RunId::new(),
+        store: Store::open(Path::new("")).unwrap(),
+        resume: Resume::No,
+        privacy: Arc::new(Privacy { rules: Rules::default(), hasher: InputHasher::default() }),
         concurrency: settings.api.concurrency.get(),
     });
+    run.store.begin(&run.id, vectors.len(), &[]).await.unwrap();
     let (events, mut happened) = mpsc::channel(64);
     let (_stop, stopped) = watch::channel(false);
     let began = Instant::now();

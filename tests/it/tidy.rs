@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom, by top-level module of the host.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     // leaves
     ("model", &[]),
     ("config", &["model"]),
@@ -17,15 +17,16 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("jury", LEAVES),
     ("merge", LEAVES),
     ("redact", LEAVES),
-    ("outbox", LEAVES),
-    ("audit", LEAVES),
+    ("store", LEAVES),
+    ("outbox", &["model", "config", "http", "store"]),
+    ("audit", &["model", "config", "store"]),
     ("report", LEAVES),
     // the flow
     ("classify", &["model", "config", "jury", "merge", "redact"]),
-    ("run", &["model", "classify", "debug_api", "jury", "outbox", "audit"]),
+    ("run", &["model", "config", "classify", "debug_api", "jury", "redact", "store", "outbox", "audit"]),
     // faces
     ("simulator", LEAVES),
-    ("doctor", &["model", "config", "http", "debug_api"]),
+    ("doctor", &["model", "config", "http", "debug_api", "audit"]),
     ("workshop", &["model", "config", "plugin", "jury", "debug_api", "redact"]),
     ("commands", &["*"]),
     ("cli", &["model", "report", "simulator", "workshop"]),
@@ -34,8 +35,9 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
 const LEAVES: &[&str] = &["model", "config", "http"];
 
 /// Words that only one room may say.
-const ONLY_IN: [(&str, &[&str]); 5] = [
+const ONLY_IN: [(&str, &[&str]); 6] = [
     ("wasmtime::", &["plugin"]),
+    ("rusqlite", &["store"]),
     ("inputParameters", &["debug_api", "vectors", "simulator"]),
     ("x-nice-workspace-id", &["debug_api", "simulator"]),
     ("std::process::exit", &["exit"]),

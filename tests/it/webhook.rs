@@ -12,7 +12,7 @@ fn run_with(message: &str, receiver: &Receiver) -> (Done, Bench) {
     let simulator = Simulator::of(&scenario(&failed(message), &json!({})));
     let mut bench = Bench::against(&simulator);
     bench
-        .settings("[webhook]\nretry_first_ms = 10\n")
+        .settings("[webhook]\nschedule_ms = [10, 10, 10]\n")
         .env("WEBHOOK_URL", &receiver.url)
         .env("WEBHOOK_SECRET", SECRET)
         .env("AUDIT_LOG_PATH", "a/audit.jsonl");
@@ -56,15 +56,16 @@ fn the_input_never_leaves_not_even_inside_an_error() {
         event["correlationContext"]["rawError"],
         "customer [masked] cannot pay [masked] [masked]: Cannot read properties of undefined (reading '[masked]')"
     );
-    let audit = bench.read("a/audit.jsonl");
+    let audit = bench.log("a/audit.jsonl").join("\n");
     for (name, text) in [("webhook", got), ("audit", &audit), ("stdout", &done.stdout), ("stderr", &done.stderr)] {
         for value in ["998877", "150.75", "USD", "customerId", "inputParameters"] {
             assert!(!text.contains(value), "{value} in {name}: {text}");
         }
     }
     assert_eq!(done.outcome()["inputHash"], INPUT_HASH);
-    let entry: Value = serde_json::from_str(&audit).unwrap();
-    assert_eq!(entry["complianceFlags"], json!({"dataMasked": true, "piiExcluded": true, "retentionDays": 90}));
+    let flags = bench.entries("a/audit.jsonl").remove(0)["complianceFlags"].clone();
+    assert_eq!((&flags["dataMasked"], &flags["piiExcluded"], &flags["retentionDays"]), (&json!(true), &json!(true), &json!(90)));
+    assert!(flags["masked"]["input"].as_u64().unwrap() > 3, "{flags}");
 }
 
 #[test]
@@ -79,29 +80,113 @@ fn a_delivery_is_tried_again_under_the_same_id() {
 }
 
 #[test]
-fn a_refusal_and_a_redirect_are_final_and_told() {
-    for head in ["410 Gone", "302 Found\r\nlocation: http://127.0.0.1:1/"] {
+fn a_refusal_and_a_redirect_are_failures_like_others() {
+    for head in ["400 Bad Request", "302 Found\r\nlocation: http://127.0.0.1:1/"] {
         let receiver = Receiver::answering(&[head]);
-        let (done, _) = run_with("ENOTFOUND", &receiver);
-        assert_eq!(receiver.got().len(), 1);
-        assert!(
-            done.stderr.contains(&format!("webhook: 1 outcome lost: not delivered after 1 attempt: the endpoint answered {}", &head[..3])),
-            "{}",
-            done.stderr
-        );
+        let (done, bench) = run_with("ENOTFOUND", &receiver);
+        assert_eq!(receiver.got().len(), 4, "the first attempt and three by the schedule");
+        assert!(done.stderr.contains(&format!("webhook: 1 dead letter: the endpoint answered {}", &head[..3])), "{}", done.stderr);
+        let shown = bench.tracejury(&["webhook", "list", "--format", "json"]).outcome();
+        assert_eq!((&shown["state"], &shown["attempts"]), (&json!("dead"), &json!(4)));
     }
 }
 
 #[test]
-fn a_dashboard_that_is_down_neither_stops_the_run_nor_goes_unreported() {
+fn who_is_gone_is_disabled_until_asked_for_again() {
+    let receiver = Receiver::answering(&["410 Gone", "204 No Content"]);
+    let (done, bench) = run_with("ENOTFOUND", &receiver);
+    assert!(
+        done.stderr.contains("1 dead letter: the endpoint answered 410: it wants nothing any more, and is disabled"),
+        "{}",
+        done.stderr
+    );
+    bench.tracejury(&["webhook", "flush", "--now"]);
+    assert_eq!(receiver.got().len(), 1);
+    assert_eq!(
+        bench.tracejury(&["webhook", "replay", "--dead"]).stdout,
+        "1 delivery due now; `tracejury webhook flush` or the next run tries\n"
+    );
+    let flushed = bench.tracejury(&["webhook", "flush"]);
+    assert_eq!((flushed.code, flushed.stdout.as_str()), (0, "1 delivered, 0 attempts failed, 0 waiting\n"), "{flushed:?}");
+    let got = receiver.got();
+    assert_eq!((got.len(), &got[0].headers["webhook-id"], &got[0].body), (2, &got[1].headers["webhook-id"], &got[1].body));
+}
+
+#[test]
+fn a_dashboard_that_is_down_neither_stops_the_run_nor_is_forgotten() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let simulator = Simulator::of(&scenario(&crate::driver::completed(), &json!({})));
     let mut bench = Bench::against(&simulator);
-    bench.settings("[webhook]\nretry_first_ms = 10\nattempts = 2\n").env("WEBHOOK_URL", &format!("http://{free}/key-in-path"));
+    // The next attempt is due long after the grace.
+    bench.settings("[webhook]\ngrace_ms = 100\n").env("WEBHOOK_URL", &format!("http://{free}/key-in-path"));
     let done = bench.run(&json!([vector(), vector()]));
     assert_eq!((done.code, done.outcomes().len()), (0, 2), "{done:?}");
-    assert!(done.stderr.contains("webhook: 2 outcomes lost: not delivered after 2 attempts: "), "{}", done.stderr);
+    assert!(done.stderr.contains("webhook: 2 outcomes not delivered yet: "), "{}", done.stderr);
     assert!(!done.stderr.contains("key-in-path"), "{}", done.stderr);
+    let listed = bench.tracejury(&["webhook", "list"]);
+    assert_eq!(listed.stdout.matches(" waiting ").count(), 2, "{listed:?}");
+    // It comes back, and the next run tells it what it missed.
+    let receiver = Receiver::answering(&["204 No Content"]);
+    bench.env("WEBHOOK_URL", &receiver.url);
+    assert_eq!(bench.tracejury(&["webhook", "flush", "--now"]).stdout, "2 delivered, 0 attempts failed, 0 waiting\n");
+    let ids: std::collections::BTreeSet<_> = receiver.got().iter().map(|got| got.headers["webhook-id"].clone()).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(bench.tracejury(&["webhook", "list"]).stderr.contains("nothing waits"));
+    let shown = bench.tracejury(&["webhook", "show", ids.first().unwrap()]);
+    assert!(shown.stdout.contains("data_action_debug_complete") && shown.stdout.contains(" ms  delivered"), "{shown:?}");
+    assert_eq!(bench.tracejury(&["webhook", "purge", "--older-than", "0s"]).stdout, "2 deliveries forgotten\n");
+}
+
+#[test]
+fn a_slow_or_resetting_endpoint_keeps_no_other_waiting() {
+    use std::io::Read as _;
+    // One never answers, one resets each connection.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let resetting = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (slow, reset) = (silent.local_addr().unwrap(), resetting.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in resetting.incoming() {
+            let _ = stream.unwrap().read(&mut [0; 10]);
+        }
+    });
+    let good = Receiver::answering(&["204 No Content"]);
+    let simulator = Simulator::of(&scenario(&failed("ENOTFOUND"), &json!({})));
+    let mut bench = Bench::against(&simulator);
+    bench.settings(&format!(
+        "[webhook]\nurl = '{}'\ntimeout_ms = 300\ngrace_ms = 500\n[webhook.endpoints.slow]\nurl = 'http://{slow}/'\n[webhook.endpoints.reset]\nurl = 'http://{reset}/'\n",
+        good.url
+    ));
+    let done = bench.run(&vector());
+    assert_eq!(good.got().len(), 1, "{done:?}");
+    let listed: Vec<_> = bench.tracejury(&["webhook", "list", "--format", "json"]).outcomes();
+    let mut waiting: Vec<_> = listed.iter().map(|d| (d["endpoint"].as_str().unwrap(), d["state"].as_str().unwrap())).collect();
+    waiting.sort_unstable();
+    assert_eq!(waiting, [("reset", "waiting"), ("slow", "waiting")], "{listed:?}");
+    assert!(listed.iter().any(|d| d["last"] == "no answer in time"), "{listed:?}");
+}
+
+#[test]
+fn endpoints_get_what_they_ask_for_in_the_form_they_ask_for() {
+    let (all, outages) = (Receiver::answering(&["204 No Content"]), Receiver::answering(&["204 No Content"]));
+    let simulator = Simulator::of(&scenario(&failed("getaddrinfo ENOTFOUND x"), &json!({})));
+    let mut bench = Bench::against(&simulator);
+    let internal = "[webhook.endpoints.internal]\nurl = 'http://127.0.0.1:9/'\nclassifications = ['INTERNAL_LOGIC_FAULT']\n";
+    bench.settings(&format!(
+        "[webhook]\nurl = '{}'\n[webhook.endpoints.outages]\nurl = '{}'\nsecret = '{SECRET}'\nformat = 'cloudevents'\nclassifications = ['EXTERNAL_DEPENDENCY_OUTAGE']\nmin_confidence = 0.9\n{internal}",
+        all.url, outages.url
+    ));
+    bench.run(&vector());
+    let (plain, event) = (all.got().remove(0), outages.got().remove(0));
+    assert_eq!(event.headers["webhook-id"], plain.headers["webhook-id"]);
+    assert!(!plain.headers.contains_key("webhook-signature") && event.headers.contains_key("webhook-signature"));
+    assert_eq!(
+        (plain.headers["content-type"].as_str(), event.headers["content-type"].as_str()),
+        ("application/json", "application/cloudevents+json")
+    );
+    let event: Value = serde_json::from_str(&event.body).unwrap();
+    assert_eq!((&event["specversion"], &event["type"]), (&json!("1.0"), &json!("tracejury.data_action_debug_complete.v1")));
+    assert_eq!((&event["data"]["reason"], event["id"].as_str()), (&json!("dns"), Some(plain.headers["webhook-id"].as_str())));
+    assert!(bench.tracejury(&["webhook", "list"]).stderr.contains("nothing waits"), "who wants none gets none");
 }
 
 #[test]
@@ -129,12 +214,12 @@ fn a_part_of_an_input_value_is_not_shown_as_evidence() {
 
 #[test]
 #[cfg(unix)]
-fn an_interrupted_delivery_is_given_up_and_the_table_is_there_before() {
+fn an_interrupted_delivery_is_left_for_later_and_the_table_is_there_before() {
     use std::io::{BufRead as _, BufReader, Read as _};
     let receiver = Receiver::answering(&["503 Service Unavailable\r\nretry-after: 600"]);
     let simulator = Simulator::of(&scenario(&crate::driver::completed(), &json!({})));
     let mut bench = Bench::against(&simulator);
-    bench.settings("[webhook]\ntimeout_ms = 200\n").env("WEBHOOK_URL", &receiver.url);
+    bench.settings("[webhook]\ntimeout_ms = 200\ngrace_ms = 60000\nschedule_ms = [30000]\n").env("WEBHOOK_URL", &receiver.url);
     bench.file("vectors.json", vector().to_string());
     let mut child =
         bench.command(&["run", "vectors.json"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
@@ -144,7 +229,7 @@ fn an_interrupted_delivery_is_given_up_and_the_table_is_there_before() {
     crate::driver::signal(&child, "INT");
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("webhook: 1 outcome lost: given up when the run was stopped"), "{rest}");
+    assert!(rest.contains("webhook: 1 outcome not delivered yet: the endpoint answered 503"), "{rest}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
@@ -168,7 +253,7 @@ fn an_endpoint_in_the_own_network_needs_a_word() {
     }
     // A name is looked at when it is resolved, and its delivery is not tried again.
     let done = run(format!("http://localhost:{port}/"), "allow_http = true\n");
-    assert!(done.code == 0 && done.stderr.contains("webhook: 1 outcome lost: not delivered after 1 attempt"), "{done:?}");
+    assert!(done.code == 0 && done.stderr.contains("webhook: 1 dead letter: "), "{done:?}");
     assert!(
         done.stderr.contains("localhost is at 127.0.0.1, which is a loopback address")
             || done.stderr.contains("localhost is at ::1, which is"),

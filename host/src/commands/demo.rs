@@ -2,13 +2,14 @@
 //! does.
 
 use super::plugins_in;
-use super::run::{assemble, drive, notes};
+use super::run::{assemble, begin, drive, notes};
 use super::unclassified::Collector;
 use crate::cli::DemoArgs;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure};
-use crate::model::Secret;
+use crate::model::{RunId, Secret};
 use crate::report;
+use crate::run::Resume;
 use crate::simulator::{self, Script};
 use crate::vectors::Suite;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,20 +43,19 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     settings.webhook.allow_private_targets = true;
     settings.webhook.secret = Secret::new(WEBHOOK_SECRET.to_owned());
     settings.audit.path = dir.join("audit.jsonl");
+    settings.journal.path = dir.join("journal.db");
     if let Some(plugins) = &args.plugins {
         plugins_in(&mut settings, plugins)?;
     }
 
     report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.count(), simulator.url));
-    let (run, _court) = assemble(&settings).await?;
-    let notes = notes(&settings, &run);
+    let (run, _court) = assemble(&settings, RunId::new(), Resume::No).await?;
+    let _lease = begin(&run, &vectors, &[], &settings).await?;
+    let notes = notes(&settings, &run, None);
+    let log = run.audit.as_ref().and_then(|log| log.location().newest().ok().flatten()).unwrap_or_default();
     let collector = Collector::new(&settings.plugins.unclassified);
     let summary = drive(run, vectors, args.format, &notes, &collector).await?;
-    report::to_stderr(&format!(
-        "\nread on:\n  webhook deliveries  {}\n  audit log           {}",
-        deliveries.display(),
-        settings.audit.path.display()
-    ));
+    report::to_stderr(&format!("\nread on:\n  webhook deliveries  {}\n  audit log           {}", deliveries.display(), log.display()));
     report::to_stderr("next: `tracejury run vectors.json` with your own platform; the README's quick start says how");
     Ok(Exit::of(&summary))
 }

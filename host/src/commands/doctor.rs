@@ -1,6 +1,6 @@
 //! `tracejury doctor`: everything a run needs, looked at from the settings to the plugins.
 
-use super::{loader, plugins_in, trust};
+use super::{loader, plugins_in, privacy, trust};
 use crate::cli::DoctorArgs;
 use crate::config::{self, Found, Settings};
 use crate::debug_api::DebugApi;
@@ -11,6 +11,7 @@ use crate::model::printable;
 use crate::outbox::Outbox;
 use crate::plugin::{PluginError, Profile};
 use crate::report::{self, Format, plural};
+use crate::store::Store;
 use crate::vectors::{Schemas, Suite};
 use std::path::Path;
 
@@ -35,7 +36,7 @@ pub(super) async fn execute(args: DoctorArgs) -> Result<Exit, Failure> {
         Ok(trust) => {
             platform(settings, &trust, &wanted, &mut doctor).await;
             match Outbox::new(&settings.webhook, &trust.anonymous()) {
-                Ok(_) => doctor.tell_all(doctor::webhook(&settings.webhook, &trust).await),
+                Ok(_) => doctor.tell_all(doctor::webhooks(&settings.webhook, &trust).await),
                 Err(error) => doctor.tell(Check::failure("webhook", error.to_string(), "check WEBHOOK_URL and WEBHOOK_SECRET")),
             }
         }
@@ -44,7 +45,9 @@ pub(super) async fn execute(args: DoctorArgs) -> Result<Exit, Failure> {
             doctor.tell(Check::failure("tls", found, &failure.help));
         }
     }
+    doctor.tell(journal(settings));
     doctor.tell(doctor::audit(&settings.audit.path));
+    doctor.tell(inputs(settings));
     doctor.tell_all(plugins(settings).await);
     Ok(doctor.done())
 }
@@ -125,6 +128,33 @@ fn found_where(found: &Found) -> Check {
     };
     let variables = if found.variables.is_empty() { "no variable set".to_owned() } else { found.variables.join(", ") };
     Check::ok("settings", format!("{file}; {variables}"))
+}
+
+fn journal(settings: &Settings) -> Check {
+    let path = &settings.journal.path;
+    if path.as_os_str().is_empty() {
+        return Check::warning("journal", "is kept in memory: a run that is cut off cannot be resumed", "set journal.path");
+    }
+    match path.exists().then(|| Store::open(path)) {
+        None => Check::ok("journal", format!("{}: will be made", path.display())),
+        Some(Ok(_)) => Check::ok("journal", format!("{}: can be used", path.display())),
+        Some(Err(error)) => {
+            Check::failure("journal", error.to_string(), "check journal.path (TRACEJURY_JOURNAL); a damaged one can be moved aside")
+        }
+    }
+}
+
+/// How inputs are hashed and what is masked.
+fn inputs(settings: &Settings) -> Check {
+    match privacy(settings) {
+        Err(failure) => Check::failure("privacy", failure.error.to_string(), &failure.help),
+        Ok(privacy) => match privacy.hasher.key_id() {
+            Some(id) => Check::ok("privacy", format!("inputs are hashed with the key {id}")),
+            None => {
+                Check::warning("privacy", "inputs are hashed without a key: who guesses one can check it", "`tracejury init` makes a key")
+            }
+        },
+    }
 }
 
 fn schemas(path: &Path) -> Check {

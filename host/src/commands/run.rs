@@ -1,15 +1,18 @@
 //! `tracejury run`: the main job.
 
+use super::runs::no_such;
 use super::unclassified::Collector;
-use super::{Court, court, settings, trust};
+use super::{Court, court, privacy, settings, trust};
 use crate::audit::AuditLog;
 use crate::cli::RunArgs;
 use crate::config::Settings;
 use crate::debug_api::{DebugApi, Traffic};
 use crate::exit::{Exit, Failure};
+use crate::model::RunId;
 use crate::outbox::Outbox;
 use crate::report::{self, Format, Report, Summary};
-use crate::run::{Event, Run};
+use crate::run::{Event, Resume, Run, catch_up};
+use crate::store::{DeliveryState, Lease, Listed, Pick, Store, is_live, now};
 use crate::vectors::{Prod, Schemas, Suite};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,15 +26,35 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
     if args.rate.is_some() {
         settings.api.requests_per_minute = args.rate.map(Into::into);
     }
-    if let Some(schemas) = args.schemas {
-        settings.api.schemas = schemas;
+    if let Some(schemas) = &args.schemas {
+        settings.api.schemas.clone_from(schemas);
     }
-    let suite = load(&args.vectors, &settings.api.schemas)?;
+    let before = match &args.resume {
+        None => None,
+        Some(run) => Some(unfinished(&super::journal(&settings)?, run.as_ref(), &args).await?),
+    };
+    let files = match &before {
+        Some(listed) if args.vectors.is_empty() => files_of(listed)?,
+        _ => args.vectors.clone(),
+    };
+    let suite = load(&files, &settings.api.schemas)?;
     if !args.allow_prod {
         refuse_prod(suite.prod())?;
     }
-    let (run, _court) = assemble(&settings).await?;
-    let notes = notes(&settings, &run);
+    if let Some(listed) = before.as_ref().filter(|listed| listed.run.vectors != suite.count()) {
+        let what =
+            format!("the files hold {} vectors; when run {} was begun they held {}", suite.count(), listed.run.id, listed.run.vectors);
+        return Err(Failure::new(Exit::Usage, what, "put the files back as they were, or start a new run"));
+    }
+    let resume = match (&before, args.resubmit_ambiguous) {
+        (None, _) => Resume::No,
+        (Some(_), false) => Resume::Careful,
+        (Some(_), true) => Resume::Resubmit,
+    };
+    let id = before.map_or_else(RunId::new, |listed| listed.run.id);
+    let (run, _court) = assemble(&settings, id, resume).await?;
+    let _lease = begin(&run, &suite, &files, &settings).await?;
+    let notes = notes(&settings, &run, Some(again(&run, &args)));
     let collector = Collector::new(&settings.plugins.unclassified);
     let summary = drive(run, suite, args.common.format, &notes, &collector).await?;
     Ok(Exit::of(&summary))
@@ -58,42 +81,134 @@ fn refuse_prod(prod: &Prod) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, what, "add --allow-prod if you mean it"))
 }
 
-/// All that a run needs, and what must live as long as it goes on.
-pub(super) async fn assemble(settings: &Settings) -> Result<(Run, Court), Failure> {
-    let audit = match settings.audit.path.as_os_str().is_empty() {
-        true => None,
-        false => Some(AuditLog::open(&settings.audit.path, settings.audit.retention_days)?),
+/// The run to go on with: the one named, or the latest that has something left to do.
+async fn unfinished(store: &Store, named: Option<&RunId>, args: &RunArgs) -> Result<Listed, Failure> {
+    let left = |listed: &Listed| !listed.run.finished || (args.resubmit_ambiguous && listed.ambiguous > 0);
+    let mut runs = store.runs().await?.into_iter();
+    let Some(named) = named else {
+        let none = || Failure::new(Exit::Usage, "there is no run to go on with", "`tracejury runs list` shows what there is");
+        return runs.find(|listed| left(listed) && !is_live(store.path(), &listed.run.id)).ok_or_else(none);
     };
+    runs.find(|listed| listed.run.id == *named).ok_or_else(|| no_such(named))
+}
+
+fn files_of(listed: &Listed) -> Result<Vec<PathBuf>, Failure> {
+    let files: Vec<_> = listed.run.files.iter().map(PathBuf::from).collect();
+    match files.iter().any(|file| file == Path::new("-")) {
+        false => Ok(files),
+        true => Err(Failure::new(
+            Exit::Usage,
+            format!("run {} was given vectors on stdin", listed.run.id),
+            &format!("give them again: tracejury run - --resume {}", listed.run.id),
+        )),
+    }
+}
+
+/// All that a run needs, and what must live as long as it goes on.
+pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> Result<(Run, Court), Failure> {
+    let privacy = Arc::new(privacy(settings)?);
     let trust = trust(settings)?;
     let (api, outbox) = (DebugApi::new(settings, &trust)?, Outbox::new(&settings.webhook, &trust.anonymous())?);
+    let store = Store::open(&settings.journal.path)?;
+    let audit = match settings.audit.path.as_os_str().is_empty() {
+        true => None,
+        false => Some(Arc::new(AuditLog::open(&settings.audit)?)),
+    };
     let court = court(&settings.plugins).await?;
-    let run = Run { api, outbox, jury: Arc::clone(&court.jury), audit, concurrency: settings.api.concurrency.get() };
+    let run = Run {
+        id,
+        store,
+        resume,
+        api,
+        outbox,
+        jury: Arc::clone(&court.jury),
+        privacy,
+        audit,
+        audit_group: settings.audit.group.duration(),
+        concurrency: settings.api.concurrency.get(),
+    };
     Ok((run, court))
+}
+
+/// Takes the lease of a run and writes down that it begins; what is too old goes, and what an earlier process left undone in the audit log
+/// is done. The lease must be held for as long as the run goes on.
+pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], settings: &Settings) -> Result<Lease, Failure> {
+    let lease = Lease::take(run.store.path(), &run.id)?.ok_or_else(|| {
+        Failure::new(
+            Exit::CouldNotRun,
+            format!("another process is at run {}", run.id),
+            "wait until it ends; `tracejury runs list` shows it",
+        )
+    })?;
+    if run.resume == Resume::No {
+        let name = |file: &PathBuf| match file == Path::new("-") {
+            true => "-".to_owned(),
+            // Resumed from another folder it must find the same file.
+            false => std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string(),
+        };
+        run.store.begin(&run.id, suite.count(), &files.iter().map(name).collect::<Vec<_>>()).await?;
+    }
+    let oldest = now().saturating_sub(i64::try_from(settings.journal.keep_days.get()).unwrap_or(i64::MAX).saturating_mul(86_400_000));
+    run.store.forget_runs(oldest).await?;
+    let states = vec![DeliveryState::Delivered, DeliveryState::Dead];
+    run.store.forget_deliveries(&Pick { states, before: Some(oldest), ..Pick::default() }).await?;
+    if let Some(log) = &run.audit {
+        let left = catch_up(&run.store, log, Some(&run.id)).await;
+        let left =
+            left.map_err(|what| Failure::new(Exit::CouldNotRun, what, "check AUDIT_LOG_PATH and journal.path; nothing was submitted"))?;
+        if left > 0 {
+            report::to_stderr(&format!("audit log: {} of a run that was cut off written now", report::plural(left, "entry")));
+        }
+    }
+    Ok(lease)
+}
+
+/// The command that goes on with a run.
+fn again(run: &Run, args: &RunArgs) -> String {
+    let mut words = vec!["tracejury run".to_owned()];
+    if args.vectors.iter().any(|file| file == Path::new("-")) {
+        words.push("-".to_owned());
+    }
+    words.push(format!("--resume {}", run.id));
+    let mut flag = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("--{name} {value}")));
+    flag("config", args.common.config.as_ref().map(|file| file.display().to_string()));
+    flag("plugins", args.common.plugins.as_ref().map(|dir| dir.display().to_string()));
+    flag("schemas", args.schemas.as_ref().map(|path| path.display().to_string()));
+    flag("format", (args.common.format == Format::Json).then(|| "json".to_owned()));
+    if args.allow_prod {
+        words.push("--allow-prod".to_owned());
+    }
+    words.join(" ")
 }
 
 /// Where things went, as the last lines of the report will say.
 pub(super) struct Notes {
-    webhook: Option<String>,
+    webhook: Vec<String>,
     audit: Option<String>,
+    /// How to go on with the run, where that can be done.
+    again: Option<String>,
 }
 
-pub(super) fn notes(settings: &Settings, run: &Run) -> Notes {
+pub(super) fn notes(settings: &Settings, run: &Run, again: Option<String>) -> Notes {
     Notes {
-        webhook: run.outbox.as_ref().map(|o| o.endpoint().to_owned()),
-        audit: run.audit.as_ref().map(|_| settings.audit.path.display().to_string()),
+        webhook: run.outbox.endpoints().map(|(_, host)| host.to_owned()).collect(),
+        audit: run.audit.as_ref().map(|log| log.location().pattern().display().to_string()),
+        again: again.filter(|_| !settings.journal.path.as_os_str().is_empty()),
     }
 }
 
 impl Notes {
-    fn lines(&self, summary: &Summary, traffic: Traffic) -> Vec<String> {
+    fn lines(&self, summary: &Summary, traffic: Traffic, finished: bool) -> Vec<String> {
         // Worth a line only where it went on differently than one would think.
         let traffic = (traffic.throttled + traffic.retried > 0).then(|| {
             let Traffic { requests, throttled, retried } = traffic;
             format!("platform: {requests} requests, {throttled} of them throttled, {retried} made again after a failure on the way")
         });
-        let webhook = self.webhook.as_ref().map(|to| format!("webhook: {} delivered to {to}", summary.delivered));
+        let webhook =
+            (!self.webhook.is_empty()).then(|| format!("webhook: {} delivered to {}", summary.delivered, self.webhook.join(", ")));
         let audit = self.audit.as_ref().map(|path| format!("audit log: {} written to {path}", summary.audited));
-        traffic.into_iter().chain(webhook).chain(audit).collect()
+        let again = self.again.as_ref().filter(|_| !finished).map(|again| format!("go on with it: {again}"));
+        traffic.into_iter().chain(webhook).chain(audit).chain(again).collect()
     }
 }
 
@@ -121,12 +236,13 @@ pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes,
             Event::Audited => report.summary().audited += 1,
             Event::Delivered => report.summary().delivered += 1,
             Event::NotAudited(why) => *report.summary().not_audited.entry(why).or_default() += 1,
-            Event::NotDelivered(why) => *report.summary().not_delivered.entry(why).or_default() += 1,
+            Event::NotRecorded(why) => *report.summary().not_recorded.entry(why).or_default() += 1,
         }
     }
     interrupts.abort();
     report.summary().stopped = *asked_to_stop.borrow();
-    let lines = notes.lines(report.summary(), run.api.traffic());
+    let finished = settle(&run, report.summary()).await;
+    let lines = notes.lines(report.summary(), run.api.traffic(), finished);
     report.table();
     let summary = report.finish(&lines);
     running.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("the run broke off: {e}"), "please report this"))?;
@@ -138,6 +254,21 @@ pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes,
         return Err(Failure::new(Exit::CouldNotRun, format!("{lost} vectors ended without an outcome"), "please report this"));
     }
     Ok(summary)
+}
+
+/// Writes down that the run has come to an end, and sums up what is left of it; whether it is finished.
+async fn settle(run: &Run, summary: &mut Summary) -> bool {
+    let finished = run.store.end(&run.id).await;
+    let left = run.store.left(&run.id).await;
+    for (state, why, number) in left.unwrap_or_default() {
+        let why = why.unwrap_or_else(|| "not tried yet".to_owned());
+        let into = if state == DeliveryState::Dead { &mut summary.dead } else { &mut summary.waiting };
+        *into.entry(why).or_default() += number;
+    }
+    finished.unwrap_or_else(|error| {
+        *summary.not_recorded.entry(error.to_string()).or_default() += 1;
+        false
+    })
 }
 
 /// Says beforehand what takes its time because of the budget, however quick the platform is.

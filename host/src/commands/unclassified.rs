@@ -1,7 +1,7 @@
 //! Sessions that nobody could classify: collected while commands go on, and `tracejury plugin unclassified`, which makes proposals of
 //! them.
 
-use super::{court, recorded, settings};
+use super::{court, privacy, recorded, settings};
 use crate::classify::{Asked, judge_here};
 use crate::cli::UnclassifiedArgs;
 use crate::debug_api::record;
@@ -75,7 +75,7 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, "there is nothing to look at", help));
         }
     };
-    let court = court(&settings.plugins).await?;
+    let (court, privacy) = (court(&settings.plugins).await?, privacy(&settings)?);
     let mut cases = Vec::new();
     let mut successes = Vec::new();
     let mut seen = HashSet::new();
@@ -89,7 +89,7 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
     let total = cases.len();
     let judged = cases.iter().map(|(trace, input)| {
         let outcome = Outcome::of(trace.session.to_string(), trace.action, trace.environment);
-        (trace.clone(), Asked { input: input.as_ref(), expect: None }, outcome)
+        (trace.clone(), Asked { input: input.as_ref(), expect: None, privacy: &privacy }, outcome)
     });
     // What a rule written since then classifies is no part of it any more.
     let outcomes = judge_here(&court.jury, judged.collect());

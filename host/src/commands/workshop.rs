@@ -5,7 +5,7 @@ use crate::cli::{BenchArgs, BuildArgs, CheckArgs, ExplainArgs, NewArgs, PackArgs
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
 use crate::plugin::{Loader, Sight, Stamp, stamp};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, Rules};
 use crate::report::{self, Format};
 use crate::workshop::{self, Cases, Every, Mark, Tests, Trial};
 use notify_debouncer_mini::new_debouncer;
@@ -258,7 +258,7 @@ fn explain(args: ExplainArgs) -> Result<Exit, Failure> {
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces.clone() };
     let every = if args.every_rule { Every::Rule } else { Every::RuleThatFound };
     for (i, recorded) in recorded(&files)?.into_iter().enumerate() {
-        let (trace, redactor) = (&recorded.trace, Redactor::new(&recorded.input.unwrap_or_default()));
+        let (trace, redactor) = (&recorded.trace, Redactor::new(&recorded.input.unwrap_or_default(), Rules::built_in()));
         let name = recorded.name.unwrap_or_else(|| trace.session.to_string());
         let (answer, rows) = workshop::explain(&trial, trace, every, &redactor);
         if args.common.format == Format::Json {

@@ -46,6 +46,8 @@ pub(super) struct Ticket {
     scout: bool,
     /// Whether it was given its time before anything was known of the action.
     uninformed: bool,
+    /// Whether its session was submitted so long ago that it may well have ended.
+    late: bool,
     first: Duration,
     ceiling: Duration,
     /// The last wait between two polls.
@@ -74,13 +76,28 @@ impl Schedule {
         // The first scouts ask at times of their own, so that together they look closely.
         let pace = if number < FIRST_SCOUTS { 1.0 + 0.2 * f64::from(u8::try_from(number).unwrap_or_default()) } else { 1.0 };
         let (first, ceiling) = (settings.poll_first.duration().mul_f64(pace), settings.poll_max.duration());
-        Ticket { median, learned, scout, uninformed, first, ceiling, interval: None }
+        Ticket { median, learned, scout, uninformed, late: false, first, ceiling, interval: None }
+    }
+}
+
+impl Schedule {
+    /// A place for a session that was submitted some time ago: it is asked about at once, and teaches nothing.
+    pub(super) fn late(&self, action: ActionId, environment: Environment, settings: &Api) -> Ticket {
+        let mut ticket = self.ticket(action, environment, settings);
+        if std::mem::take(&mut ticket.scout) {
+            ticket.learned.taught.lock().unwrap_or_else(PoisonError::into_inner).vacant += 1;
+        }
+        (ticket.uninformed, ticket.late, ticket.interval) = (false, true, Some(settings.poll_first.duration()));
+        ticket
     }
 }
 
 impl Ticket {
     /// How long after the submit the session is first asked about.
     pub(super) fn first(&self) -> Duration {
+        if self.late {
+            return Duration::ZERO;
+        }
         match (*self.median.borrow(), self.scout) {
             (Some(median), true) => median.mul_f64(0.8),
             // A little later than half of them end: where all take alike, asking at that very time would be in vain for every second one.
@@ -195,6 +212,15 @@ mod tests {
         assert!(polls < 1_060, "{polls} polls for 1000 sessions");
         let late: Vec<_> = sessions.iter().skip(400).map(|(_, seen)| seen.as_millis()).collect();
         assert!(late.iter().all(|seen| (4_000..4_900).contains(seen)), "what is learned comes close to what is so: {late:?}");
+    }
+
+    #[test]
+    fn a_session_of_old_is_asked_about_at_once_and_teaches_nothing() {
+        let schedule = Schedule::default();
+        let mut late = schedule.late(ACTION.parse().unwrap(), Environment::Test, &settings());
+        assert_eq!((late.first(), late.next(ms(1)), late.scout), (ms(0), ms(750), false));
+        late.ended(ms(3));
+        assert!(ticket(&schedule).scout && ticket(&schedule).median.borrow().is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{About, ApiError, Course, DebugApi, Polled, Session, call_text, descr
 use crate::http::{CallError, Reply};
 use crate::model::{SessionId, Vector};
 use reqwest::Method;
+use std::future::Future;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -21,7 +22,21 @@ enum Meaning {
     Fail(ApiError),
 }
 
-pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Receiver<bool>) -> Result<Session, ApiError> {
+/// Who keeps a record of submits, so that none is ever repeated that may have been processed.
+pub trait Witness: Sync {
+    /// A submit is about to be sent. Where this fails it is not.
+    fn sending(&self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// What was sent was certainly not processed.
+    fn unprocessed(&self) -> impl Future<Output = ()> + Send;
+}
+
+pub(super) async fn submit(
+    api: &DebugApi,
+    vector: &Vector,
+    stop: &mut watch::Receiver<bool>,
+    witness: &impl Witness,
+) -> Result<Session, ApiError> {
     let settings = &api.caller.settings;
     let body = serde_json::to_vec(&api.profile.submit.body.filled(&vector.input))
         .map_err(|e| ApiError::Refused(format!("the input cannot be written as JSON: {e}")))?;
@@ -47,7 +62,11 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
         let since = Instant::now();
         let about = About { action: vector.action, environment: vector.environment, session: None };
         let request = api.request(Method::POST, api.profile.submit.parts(), about, &got.token).await?;
+        witness.sending().await.map_err(ApiError::NotRecorded)?;
         let sent = send(api, request.header("content-type", "application/json").body(body.clone()), stop).await?;
+        if was_not_processed(&sent) {
+            witness.unprocessed().await;
+        }
         if let Ok(reply) = &sent
             && api.tokens.heard(&got, reply, &mut renewed)?
         {
@@ -85,6 +104,17 @@ pub(super) async fn submit(api: &DebugApi, vector: &Vector, stop: &mut watch::Re
             () = stopped(stop) => return Err(ApiError::Stopped),
             () = sleep(wait.unwrap_or_default()) => {}
         }
+    }
+}
+
+fn was_not_processed(sent: &Result<Reply, CallError>) -> bool {
+    match sent {
+        Ok(reply) => match meaning(reply) {
+            Meaning::Accepted => false,
+            Meaning::Throttled | Meaning::TryLater => true,
+            Meaning::Fail(error) => !matches!(error, ApiError::Ambiguous(_)),
+        },
+        Err(error) => matches!(error, CallError::Retryable(_) | CallError::Fatal(_)),
     }
 }
 

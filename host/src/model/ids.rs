@@ -41,7 +41,7 @@ impl Serialize for ActionId {
 
 impl<'de> Deserialize<'de> for ActionId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 
@@ -49,6 +49,14 @@ impl fmt::Display for ActionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.custom { CUSTOM } else { "" }, self.id)
     }
+}
+
+/// Reads a text by its parsing constructor.
+pub(super) fn parsed<'de, T: FromStr, D: serde::Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>
+where
+    T::Err: fmt::Display,
+{
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// The platform's id of one execution: 1 to 128 letters, digits, `-`, `_`, `.`, `:`.
@@ -67,6 +75,57 @@ impl FromStr for SessionId {
         } else {
             Err(Malformed("is not a session id: 1 to 128 letters, digits, - _ . :"))
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+/// The id of one run of ours: when it began (UTC), and four letters or digits by chance, such as `20261125-143015-x7k2`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// An id for a run that begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        let chance: String = std::iter::repeat_with(fastrand::alphanumeric).take(4).map(|c| c.to_ascii_lowercase()).collect();
+        Self(format!("{}-{chance}", chrono::Utc::now().format("%Y%m%d-%H%M%S")))
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for RunId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FromStr for RunId {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let digits = |part: &str, length: usize| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+        let chance = |part: &str| part.len() == 4 && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        match text.split('-').collect::<Vec<_>>().as_slice() {
+            [day, time, rest] if digits(day, 8) && digits(time, 6) && chance(rest) => Ok(Self(text.to_owned())),
+            _ => Err(Malformed("is not the id of a run, such as 20261125-143015-x7k2; `tracejury runs list` shows them")),
+        }
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -166,6 +225,15 @@ mod tests {
         assert!("sess-1_a.b:c".parse::<SessionId>().is_ok());
         for bad in ["", "..", ".", "a/b", "a?b", "a b", "a\nb", "ä", &"x".repeat(129)] {
             assert!(bad.parse::<SessionId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_of_runs_are_files_names_too() {
+        let id = RunId::new();
+        assert_eq!(id.as_str().parse(), Ok(id));
+        for bad in ["", "vectors.json", "20261125-143015-x7k2/..", "20261125-143015-X7K2", "2026112-143015-x7k2", "20261125-143015-x7k2-"] {
+            assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! What became of one vector. [`Outcome`] is also the public outcome line (schema 1): its JSON is what `--format json` prints.
 
 use super::{ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status, Trace};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What became of one vector or recorded trace. Every text in it is fit to leave the machine: input values are masked.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The version of this format; 1.
@@ -42,7 +42,7 @@ pub struct Outcome {
     /// Whether it is as expected; none where nothing was expected or nothing could be compared.
     pub expected: Option<bool>,
     /// What differs from what was expected.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatch: Vec<String>,
     /// What kept the vector from being finished.
     pub problem: Option<Problem>,
@@ -59,9 +59,13 @@ pub struct Outcome {
     /// The masked trace of a session that nobody could classify, to learn from. Not part of the line.
     #[serde(skip)]
     pub unclassified: Option<Box<Trace>>,
-    /// How many input values were masked in its texts. Not part of the line: it goes to the audit log.
+    /// What was masked in its texts, and how often: `input` for values of the input, else the rule that found it. Not part of the line: it
+    /// goes to the audit log.
     #[serde(skip)]
-    pub masked: usize,
+    pub masked: BTreeMap<String, usize>,
+    /// By which set of rules. Not part of the line: it goes to the audit log.
+    #[serde(skip)]
+    pub rule_set: String,
     /// Whether an input value is still to be found in a text that leaves, such as an id that must stay as it is. Not part of
     /// the line: it goes to the audit log.
     #[serde(skip)]
@@ -95,9 +99,28 @@ impl Outcome {
             fault: None,
             failing_step_timestamp: None,
             unclassified: None,
-            masked: 0,
+            masked: BTreeMap::new(),
+            rule_set: String::new(),
             input_remains: false,
         }
+    }
+
+    /// Whether the input has reached the platform or may have: with a session it did, after an ambiguous submit it may have.
+    #[must_use]
+    pub fn was_submitted(&self) -> bool {
+        self.session_id.is_some() || self.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::Ambiguous)
+    }
+
+    /// Whether nothing more is to come: an interrupted session goes on, and what certainly was not submitted for a reason that lies
+    /// outside of its vector can be yet.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        use ProblemKind::{Credentials, Interrupted, Journal, Settings, Unreachable};
+        self.problem.as_ref().is_none_or(|problem| match problem.kind {
+            Interrupted => false,
+            Unreachable | Credentials | Settings | Journal => self.session_id.is_some(),
+            _ => true,
+        })
     }
 
     /// The verdicts that name another classification than the outcome does.
@@ -107,7 +130,7 @@ impl Outcome {
 }
 
 /// One verdict as the outcome shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerdictLine {
     /// Whose verdict it is.
     pub plugin: String,
@@ -128,12 +151,12 @@ pub struct VerdictLine {
     /// What text it rests on.
     pub evidence: Vec<Evidence>,
     /// What else it tells, as names and values.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
 
 /// The text a verdict rests on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// A path into the trace.
     pub location: String,
@@ -146,7 +169,7 @@ pub struct Evidence {
 }
 
 /// A classifier that gave no verdict.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Abstained {
     /// Which one.
     pub plugin: String,
@@ -175,6 +198,21 @@ impl Serialize for Problem {
     }
 }
 
+impl std::str::FromStr for Problem {
+    type Err = super::Malformed;
+
+    fn from_str(text: &str) -> Result<Self, super::Malformed> {
+        let (kind, text) = text.split_once(": ").ok_or(super::Malformed("is no problem such as `deadline: no result`"))?;
+        Ok(Self { kind: kind.parse()?, text: text.to_owned() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Problem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::ids::parsed(deserializer)
+    }
+}
+
 /// The kinds of problem. None of them says anything about the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemKind {
@@ -196,10 +234,12 @@ pub enum ProblemKind {
     Settings,
     /// The user stopped the run.
     Interrupted,
+    /// The journal cannot be written: without its record nothing is submitted.
+    Journal,
 }
 
 impl ProblemKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Deadline,
         Self::SessionGone,
         Self::Ambiguous,
@@ -209,6 +249,7 @@ impl ProblemKind {
         Self::Credentials,
         Self::Settings,
         Self::Interrupted,
+        Self::Journal,
     ];
 
     /// The kind's name.
@@ -224,6 +265,7 @@ impl ProblemKind {
             Self::Credentials => "credentials",
             Self::Settings => "settings",
             Self::Interrupted => "interrupted",
+            Self::Journal => "journal",
         }
     }
 }
@@ -233,7 +275,7 @@ impl std::str::FromStr for ProblemKind {
 
     fn from_str(text: &str) -> Result<Self, super::Malformed> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(super::Malformed(
-            "is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, settings, interrupted",
+            "is not one of deadline, session-gone, ambiguous, unreachable, unreadable, refused, credentials, settings, interrupted, journal",
         ))
     }
 }

@@ -1,11 +1,11 @@
 //! What the platform recorded of one execution, free of its vendor's JSON.
 
 use super::{ActionId, Environment, SessionId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The platform's word for how an execution stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Status(pub String);
 

@@ -1,7 +1,7 @@
 //! One classifier's opinion, checked: nothing that a classifier says gets further without passing these constructors.
 
 use super::{Digest, Malformed};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -45,6 +45,12 @@ impl FromStr for Classification {
     }
 }
 
+impl<'de> Deserialize<'de> for Classification {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::ids::parsed(deserializer)
+    }
+}
+
 impl fmt::Display for Classification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -73,6 +79,12 @@ impl Confidence {
     #[must_use]
     pub fn get(self) -> f64 {
         self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Confidence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The webhook's body (event `data_action_debug_complete`, schema 1) and its id. It holds the input's hash, never the input.
 
+use crate::config::Form;
 use crate::model::{Abstained, Classification, Confidence, Digest, InputHash, Outcome, Problem, SessionId, Status, VerdictLine};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// What a dashboard is told.
 #[derive(Serialize)]
@@ -30,14 +32,49 @@ struct Event<'a> {
 struct Correlation<'a> {
     failing_step_id: &'a Option<String>,
     failing_step_name: &'a Option<String>,
-    input_hash: Option<InputHash>,
+    input_hash: &'a Option<InputHash>,
     timestamp: &'a Option<String>,
     raw_error: Option<&'a str>,
     stack_trace: Option<&'a str>,
 }
 
+/// The event as the data of a CloudEvent 1.0, structured mode (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
+#[derive(Serialize)]
+struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: &'a str,
+    source: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    subject: &'a SessionId,
+    time: String,
+    datacontenttype: &'static str,
+    data: Box<RawValue>,
+}
+
 /// The body, as it is sent and signed.
-pub(super) fn body(outcome: &Outcome, session: &SessionId) -> String {
+pub(super) fn body(outcome: &Outcome, session: &SessionId, id: &str, form: Form) -> String {
+    let event = event(outcome, session);
+    let data = match form {
+        Form::Plain => return event,
+        Form::CloudEvents => RawValue::from_string(event),
+    };
+    let wrapped = data.and_then(|data| {
+        serde_json::to_string(&CloudEvent {
+            specversion: "1.0",
+            id,
+            source: "/tracejury",
+            kind: "tracejury.data_action_debug_complete.v1",
+            subject: session,
+            time: now(),
+            datacontenttype: "application/json",
+            data,
+        })
+    });
+    wrapped.unwrap_or_default()
+}
+
+fn event(outcome: &Outcome, session: &SessionId) -> String {
     let fault = outcome.fault.as_ref();
     let event = Event {
         schema: 1,
@@ -53,7 +90,7 @@ pub(super) fn body(outcome: &Outcome, session: &SessionId) -> String {
         correlation_context: Correlation {
             failing_step_id: &outcome.failing_step_id,
             failing_step_name: &outcome.failing_step_name,
-            input_hash: outcome.input_hash,
+            input_hash: &outcome.input_hash,
             timestamp: &outcome.failing_step_timestamp,
             raw_error: fault.map(|f| f.message.as_str()),
             stack_trace: fault.and_then(|f| f.stack.as_deref()),
@@ -61,10 +98,14 @@ pub(super) fn body(outcome: &Outcome, session: &SessionId) -> String {
         problem: &outcome.problem,
         verdicts: &outcome.verdicts,
         abstained: &outcome.abstained,
-        timestamp: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        timestamp: now(),
     };
     // Every field has a plain JSON form; there is nothing in it that can fail.
     serde_json::to_string(&event).unwrap_or_default()
+}
+
+fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// The delivery's id: the same for every attempt at one outcome, on this machine or another, so that a receiver can tell

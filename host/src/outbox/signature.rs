@@ -1,7 +1,6 @@
 //! Signatures of deliveries by the Standard Webhooks scheme (<https://www.standardwebhooks.com>, version 1): made for receivers, and checked
 //! for those who are one.
 
-use super::OutboxError;
 use crate::config::Webhook;
 use crate::model::Secret;
 use base64::Engine as _;
@@ -17,9 +16,9 @@ impl Signer {
     ///
     /// # Errors
     /// The secret that cannot be used.
-    pub(super) fn new(settings: &Webhook) -> Result<Option<Self>, OutboxError> {
-        let previous = settings.previous_secrets.iter().map(|secret| (secret, "previous_secrets"));
-        let all = std::iter::once((&settings.secret, "secret")).chain(previous).filter(|(secret, _)| !secret.expose().is_empty());
+    pub(super) fn new(secret: &Secret, previous: &[Secret]) -> Result<Option<Self>, String> {
+        let previous = previous.iter().map(|secret| (secret, "previous_secrets"));
+        let all = std::iter::once((secret, "secret")).chain(previous).filter(|(secret, _)| !secret.expose().is_empty());
         let keys = all.map(|(secret, setting)| key(secret, setting)).collect::<Result<Vec<_>, _>>()?;
         Ok((!keys.is_empty()).then_some(Self(keys)))
     }
@@ -54,7 +53,8 @@ pub struct Received<'a> {
 /// # Errors
 /// What is wrong with it, or with the settings.
 pub fn verify(settings: &Webhook, received: &Received<'_>, now: i64) -> Result<(), Unverified> {
-    let signer = Signer::new(settings).map_err(|e| Unverified::Settings(e.to_string()))?;
+    let signer =
+        Signer::new(&settings.secret, &settings.previous_secrets).map_err(|what| Unverified::Settings(format!("webhook.{what}")))?;
     let signer = signer.ok_or_else(|| Unverified::Settings("webhook.secret is not set (WEBHOOK_SECRET)".to_owned()))?;
     let time: i64 = received.timestamp.parse().map_err(|_| Unverified::Delivery("the timestamp is no number of seconds".to_owned()))?;
     if !signer.made(received.signature, received.id, time, received.body) {
@@ -86,8 +86,8 @@ fn same(a: &str, b: &str) -> bool {
 
 /// Standard Webhooks secrets are base64, with or without `whsec_`; its libraries decode both, so a text that happens to be
 /// base64 is decoded here too. A text that is no base64 is used as it is.
-fn key(secret: &Secret, setting: &str) -> Result<standardwebhooks::Webhook, OutboxError> {
-    let wrong = |what: &str| OutboxError::Settings(format!("{setting} {what}"));
+fn key(secret: &Secret, setting: &str) -> Result<standardwebhooks::Webhook, String> {
+    let wrong = |what: &str| format!("{setting} {what}");
     let text = secret.expose();
     let encoded = text.strip_prefix("whsec_");
     let bytes = match base64::engine::general_purpose::STANDARD.decode(encoded.unwrap_or(text)) {
@@ -113,18 +113,22 @@ mod tests {
         Webhook { secret: Secret::new(secret.to_owned()), previous_secrets, ..Webhook::default() }
     }
 
+    fn signer(settings: &Webhook) -> Result<Option<Signer>, String> {
+        Signer::new(&settings.secret, &settings.previous_secrets)
+    }
+
     fn header(secret: &str, previous: &[&str]) -> String {
-        Signer::new(&settings(secret, previous)).unwrap().unwrap().header("msg_1", 1_000, b"x").unwrap()
+        signer(&settings(secret, previous)).unwrap().unwrap().header("msg_1", 1_000, b"x").unwrap()
     }
 
     #[test]
     fn secrets_are_read_as_the_standard_has_them() {
         assert_eq!(header(NEW, &[]), header("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &[]));
         assert!(header("not base64!", &[]).starts_with("v1,"));
-        assert!(Signer::new(&settings("", &[])).unwrap().is_none());
-        assert!(Signer::new(&settings("whsec_!", &[])).is_err() && Signer::new(&settings("whsec_", &[])).is_err());
-        let previous = Signer::new(&settings(NEW, &["whsec_!"])).err().unwrap().to_string();
-        assert_eq!(previous, "webhook.previous_secrets is not base64 after whsec_");
+        assert!(signer(&settings("", &[])).unwrap().is_none());
+        assert!(signer(&settings("whsec_!", &[])).is_err() && signer(&settings("whsec_", &[])).is_err());
+        let previous = signer(&settings(NEW, &["whsec_!"])).err().unwrap();
+        assert_eq!(previous, "previous_secrets is not base64 after whsec_");
     }
 
     #[test]

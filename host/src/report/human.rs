@@ -144,8 +144,16 @@ pub(super) fn summary(summary: &Summary) -> String {
     for ((plugin, why), number) in &summary.abstained {
         let _ = writeln!(text, "abstained: {} from {}: {}", printable(plugin), plural(*number, "vector"), printable(why));
     }
-    for (why, number) in &summary.not_delivered {
-        let _ = writeln!(text, "webhook: {} lost: {}", plural(*number, "outcome"), printable(why));
+    for (why, number) in &summary.waiting {
+        let next = "`tracejury webhook flush` or the next run tries again";
+        let _ = writeln!(text, "webhook: {} not delivered yet: {}; {next}", plural(*number, "outcome"), printable(why));
+    }
+    for (why, number) in &summary.dead {
+        let next = "`tracejury webhook replay --dead` tries again";
+        let _ = writeln!(text, "webhook: {}: {}; {next}", plural(*number, "dead letter"), printable(why));
+    }
+    for (why, number) in &summary.not_recorded {
+        let _ = writeln!(text, "journal: {} not written down: {}", plural(*number, "outcome"), printable(why));
     }
     for (why, number) in &summary.not_audited {
         let _ = writeln!(text, "audit log: {} not written: {}", plural(*number, "entry"), printable(why));
@@ -177,6 +185,8 @@ fn problem_step(kind: &str) -> &'static str {
         "unreadable" => "look at what answers at api.base_url; a proxy or a limit may be in between",
         "refused" => "check dataActionId and environmentId",
         "credentials" => "check client id, secret and scopes",
+        "journal" => "make room, or check journal.path and its permissions, and resume the run",
+        "interrupted" => "`tracejury run --resume` goes on with it",
         "settings" => "check api.base_url, api.login_url, api.discovery_url and api.profile; `tracejury doctor` helps",
         _ => "run again",
     }

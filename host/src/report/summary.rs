@@ -28,10 +28,14 @@ pub struct Summary {
     pub audited: usize,
     /// What kept entries out of it.
     pub not_audited: BTreeMap<String, usize>,
-    /// Outcomes the dashboard has.
+    /// Outcomes that dashboards have, of earlier runs too.
     pub delivered: usize,
-    /// What kept outcomes from it.
-    pub not_delivered: BTreeMap<String, usize>,
+    /// Deliveries of this run that wait, by what the last attempt ended with.
+    pub waiting: BTreeMap<String, usize>,
+    /// Dead letters of this run, the same way.
+    pub dead: BTreeMap<String, usize>,
+    /// What kept outcomes out of the journal.
+    pub not_recorded: BTreeMap<String, usize>,
 }
 
 impl Summary {
@@ -71,7 +75,9 @@ impl Summary {
         sum(&mut self.problems, other.problems);
         sum(&mut self.abstained, other.abstained);
         sum(&mut self.not_audited, other.not_audited);
-        sum(&mut self.not_delivered, other.not_delivered);
+        sum(&mut self.waiting, other.waiting);
+        sum(&mut self.dead, other.dead);
+        sum(&mut self.not_recorded, other.not_recorded);
         self.undecided_problems.extend(other.undecided_problems);
     }
 

@@ -6,7 +6,7 @@ use super::WorkshopError;
 use crate::config::Grants;
 use crate::debug_api::{parse_recorded, record};
 use crate::model::{Classification, Expect, Trace, Verdict, utf8};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, Rules};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -25,7 +25,7 @@ pub struct Case {
     /// The trace.
     pub trace: Trace,
     /// Masks its input, where it has one: what is told of it may be read by anyone.
-    pub redactor: Redactor,
+    pub redactor: Redactor<'static>,
     /// What should be said.
     expected: Expected,
 }
@@ -170,7 +170,7 @@ fn case(place: &str, line: &str) -> Result<Case, String> {
         (None, _) => Expected::Anything,
     };
     let name = recorded.name.unwrap_or_else(|| recorded.trace.session.to_string());
-    let redactor = Redactor::new(&recorded.input.unwrap_or_default());
+    let redactor = Redactor::new(&recorded.input.unwrap_or_default(), Rules::built_in());
     Ok(Case { place: place.to_owned(), name, trace: recorded.trace, redactor, expected })
 }
 

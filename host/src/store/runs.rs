@@ -1,0 +1,377 @@
+//! Runs and their vectors: what was sent, which session came of it, and what its outcome was.
+
+use super::deliveries::{self, Parcel};
+use super::{Pending, Store, StoreError, now};
+use crate::model::{ActionId, Environment, InputHash, Outcome, ProblemKind, RunId, SessionId, Vector};
+use rusqlite::{OptionalExtension as _, Row, named_params, params};
+use std::time::Duration;
+
+/// How far a vector has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// It certainly has not been processed.
+    NotSent,
+    /// It was sent and no answer was recorded: the action may have run.
+    Sent,
+    /// It runs or ran under a session.
+    Submitted(Sent),
+    /// Its outcome, as it was told.
+    Done(Box<Outcome>),
+}
+
+/// What is known of a submit that was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The session.
+    pub session: SessionId,
+    /// How long ago it was sent.
+    pub ago: Duration,
+}
+
+/// What the journal knows of a vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Its name, action, environment and the hash of its input, to tell whether the file still has the same one there.
+    pub is: (String, String, String, String),
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// When it began, in milliseconds since 1970.
+    pub began: i64,
+    /// Whether every vector has its outcome.
+    pub finished: bool,
+    /// How many vectors it has.
+    pub vectors: usize,
+    /// Its vector files.
+    pub files: Vec<String>,
+}
+
+/// A run with counts of its vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The run.
+    pub run: RunRow,
+    /// How many have their outcome.
+    pub done: usize,
+    /// How many of these are ambiguous.
+    pub ambiguous: usize,
+    /// How many were sent, with or without an answer, and have no outcome.
+    pub under_way: usize,
+}
+
+/// A vector of a run, as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorRow {
+    /// Its place among all, from 0.
+    pub place: usize,
+    /// What is known of it.
+    pub known: Known,
+}
+
+impl Store {
+    /// Writes down that a run begins.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn begin(&self, id: &RunId, vectors: usize, files: &[String]) -> Result<(), StoreError> {
+        let (id, files) = (id.to_string(), serde_json::to_string(files).unwrap_or_default());
+        let began = now();
+        self.act(move |c| {
+            c.execute("INSERT INTO run (id, began, vectors, files) VALUES (?1, ?2, ?3, ?4)", params![id, began, vectors, files]).map(drop)
+        })
+        .await
+    }
+
+    /// Writes down that a process has come to the end of a run; whether all its vectors have their outcome is looked up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end(&self, id: &RunId) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        self.act(move |c| {
+            c.execute(
+                "UPDATE run SET ended = ?2, finished = (SELECT count(*) FROM vector WHERE run = ?1 AND stage = 3) >= vectors WHERE id = ?1",
+                params![id, now()],
+            )?;
+            c.query_row("SELECT finished FROM run WHERE id = ?1", [&id], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// Writes down that a vector is about to be sent. It is on disk when this ends.
+    ///
+    /// # Errors
+    /// [`StoreError`]: then it must not be sent.
+    pub async fn sending(&self, run: &RunId, place: usize, vector: &Vector, input: &InputHash) -> Result<(), StoreError> {
+        let (run, name, action, environment) =
+            (run.to_string(), vector.name.clone(), vector.action.to_string(), vector.environment.as_str());
+        let input = input.to_string();
+        self.act(move |c| {
+            c.prepare_cached(
+                "INSERT INTO vector (run, place, name, action, environment, input_hash, stage, submission, sent)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, ?7)
+                 ON CONFLICT (run, place) DO UPDATE SET stage = 1, sent = ?7, session = NULL, outcome = NULL,
+                     submission = submission + (stage <> 0)",
+            )?
+            .execute(params![run, place, name, action, environment, input, now()])
+            .map(drop)
+        })
+        .await
+    }
+
+    /// Writes down that what was sent was certainly not processed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unprocessed(&self, run: &RunId, place: usize) -> Result<(), StoreError> {
+        let run = run.to_string();
+        self.act(move |c| {
+            let mut update = c.prepare_cached("UPDATE vector SET stage = 0 WHERE run = ?1 AND place = ?2 AND stage = 1")?;
+            update.execute(params![run, place]).map(drop)
+        })
+        .await
+    }
+
+    /// Writes down the session of a vector.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn submitted(&self, run: &RunId, place: usize, session: &SessionId) -> Result<(), StoreError> {
+        let (run, session) = (run.to_string(), session.to_string());
+        self.act(move |c| {
+            let mut update = c.prepare_cached("UPDATE vector SET stage = 2, session = ?3 WHERE run = ?1 AND place = ?2")?;
+            update.execute(params![run, place, session]).map(drop)
+        })
+        .await
+    }
+
+    /// Writes down an outcome together with what is to be told of it: all of it, or nothing. An outcome of a vector that was never sent has a row from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn done(
+        &self,
+        run: &RunId,
+        place: usize,
+        outcome: &Outcome,
+        entry: Option<Pending>,
+        parcels: Vec<Parcel>,
+    ) -> Result<(), StoreError> {
+        let (run, outcome) = (run.to_string(), outcome.clone());
+        self.act(move |c| {
+            let line = serde_json::to_string(&outcome).unwrap_or_default();
+            let input = outcome.input_hash.as_ref().map(ToString::to_string).unwrap_or_default();
+            c.prepare_cached(
+                "INSERT INTO vector (run, place, name, action, environment, input_hash, stage, submission, session, ended, outcome)
+                 VALUES (:run, :place, :name, :action, :environment, :input, 3, 0, :session, :ended, :outcome)
+                 ON CONFLICT (run, place) DO UPDATE SET stage = 3, session = coalesce(:session, session), ended = :ended, outcome = :outcome",
+            )?
+            .execute(named_params! {
+                ":run": run, ":place": place, ":name": outcome.vector, ":action": outcome.action_id.to_string(),
+                ":environment": outcome.environment_id.as_str(), ":input": input,
+                ":session": outcome.session_id.as_ref().map(SessionId::as_str), ":ended": now(), ":outcome": line,
+            })?;
+            if let Some(entry) = entry {
+                c.prepare_cached("INSERT INTO entry (audit_id, run, place, made, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute(params![entry.audit_id, run, place, entry.made, entry.body])?;
+            }
+            deliveries::put(c, &run, &parcels)
+        })
+        .await
+    }
+
+    /// What is known of a vector of a run; none where it was never sent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn known(&self, run: &RunId, place: usize) -> Result<Option<Known>, StoreError> {
+        let run = run.to_string();
+        self.act(move |c| {
+            let mut select = c.prepare_cached(&format!("SELECT {KNOWN} FROM vector WHERE run = ?1 AND place = ?2"))?;
+            select.query_row(params![run, place], known).optional()
+        })
+        .await
+    }
+
+    /// Vectors of a run from a place on, in order: at most `many`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn vectors(&self, run: &RunId, from: usize, many: usize) -> Result<Vec<VectorRow>, StoreError> {
+        let run = run.to_string();
+        self.act(move |c| {
+            let mut select =
+                c.prepare_cached(&format!("SELECT {KNOWN} FROM vector WHERE run = ?1 AND place >= ?2 ORDER BY place LIMIT ?3"))?;
+            let rows = select.query_map(params![run, from, many], |row| Ok(VectorRow { place: row.get("place")?, known: known(row)? }))?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// All runs, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn runs(&self) -> Result<Vec<Listed>, StoreError> {
+        self.act(|c| {
+            let mut select = c.prepare(
+                "SELECT run.*, count(CASE stage WHEN 3 THEN 1 END) AS done, count(CASE WHEN stage IN (1, 2) THEN 1 END) AS under_way,
+                     count(CASE WHEN stage = 3 AND json_extract(outcome, '$.problem') LIKE 'ambiguous: %' THEN 1 END) AS ambiguous
+                 FROM run LEFT JOIN vector ON vector.run = run.id GROUP BY run.id ORDER BY began DESC, id DESC",
+            )?;
+            let rows = select.query_map([], |row| {
+                Ok(Listed { run: run(row)?, done: row.get("done")?, ambiguous: row.get("ambiguous")?, under_way: row.get("under_way")? })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// Forgets runs that began before then, but none that is live and none that still has an entry to be logged, or something submitted
+    /// without an outcome; gives how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_runs(&self, before: i64) -> Result<usize, StoreError> {
+        let path = self.path().to_owned();
+        self.act(move |c| {
+            let mut old = c.prepare(
+                "SELECT id FROM run WHERE began < ?1 AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.run = run.id AND written = 0)
+                     AND NOT EXISTS (SELECT 1 FROM vector WHERE vector.run = run.id AND stage IN (1, 2))",
+            )?;
+            let ids: Vec<String> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let is_live = |id: &str| id.parse().is_ok_and(|id| super::is_live(&path, &id));
+            let mut forgotten = 0;
+            for id in ids.iter().filter(|id| !is_live(id)) {
+                c.execute("DELETE FROM entry WHERE run = ?1", [id])?;
+                forgotten += c.execute("DELETE FROM run WHERE id = ?1", [id])?;
+            }
+            Ok(forgotten)
+        })
+        .await
+    }
+}
+
+const KNOWN: &str = "place, name, action, environment, input_hash, stage, sent, session, outcome";
+
+fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
+    let session: Option<String> = row.get("session")?;
+    let sent: Option<i64> = row.get("sent")?;
+    let outcome: Option<String> = row.get("outcome")?;
+    let outcome = outcome.and_then(|line| serde_json::from_str(&line).ok());
+    let ago = Duration::from_millis(u64::try_from(now().saturating_sub(sent.unwrap_or_default())).unwrap_or_default());
+    let session: Option<SessionId> = session.and_then(|id| id.parse().ok());
+    let stage = match (row.get::<_, i64>("stage")?, session, outcome) {
+        (0, ..) => Stage::NotSent,
+        (2, Some(session), _) => Stage::Submitted(Sent { session, ago }),
+        (3, _, Some(outcome)) => Stage::Done(Box::new(outcome)),
+        // A row that says more than it holds was written by nobody we know: the careful reading is that it was sent.
+        _ => Stage::Sent,
+    };
+    Ok(Known { is: (row.get("name")?, row.get("action")?, row.get("environment")?, row.get("input_hash")?), stage })
+}
+
+impl Known {
+    /// Whether it is this vector.
+    #[must_use]
+    pub fn is(&self, name: &str, action: ActionId, environment: Environment, input: &InputHash) -> bool {
+        self.is == (name.to_owned(), action.to_string(), environment.to_string(), input.to_string())
+    }
+
+    /// Whether the action may have run without anybody knowing of its session.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        match &self.stage {
+            Stage::Sent => true,
+            Stage::Done(outcome) => outcome.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::Ambiguous),
+            _ => false,
+        }
+    }
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    let (id, files): (String, String) = (row.get("id")?, row.get("files")?);
+    let id = id.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))?;
+    let files = serde_json::from_str(&files).unwrap_or_default();
+    Ok(RunRow { id, began: row.get("began")?, finished: row.get("finished")?, vectors: row.get("vectors")?, files })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{InputHasher, Problem};
+    use std::path::Path;
+
+    fn vector() -> Vector {
+        let action = "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
+        Vector { name: "v".into(), action, input: serde_json::Map::new(), environment: Environment::Test, tags: vec![], expect: None }
+    }
+
+    async fn begun() -> (Store, RunId, InputHash) {
+        let (store, run) = (Store::open(Path::new("")).unwrap(), RunId::new());
+        store.begin(&run, 2, &["v.json".to_owned()]).await.unwrap();
+        (store, run, InputHasher::default().hash(&serde_json::Map::new()))
+    }
+
+    fn outcome(problem: Option<ProblemKind>) -> Outcome {
+        let problem = problem.map(|kind| Problem { kind, text: "x".into() });
+        Outcome { problem, input_hash: None, ..Outcome::of("v".into(), vector().action, Environment::Test) }
+    }
+
+    #[tokio::test]
+    async fn a_vector_goes_from_stage_to_stage() {
+        let (store, run, input) = begun().await;
+        assert_eq!(store.known(&run, 0).await.unwrap(), None);
+        store.sending(&run, 0, &vector(), &input).await.unwrap();
+        let stage = async || store.known(&run, 0).await.unwrap().unwrap();
+        assert!(stage().await.stage == Stage::Sent && stage().await.is_ambiguous());
+        store.unprocessed(&run, 0).await.unwrap();
+        assert_eq!(stage().await.stage, Stage::NotSent);
+        store.sending(&run, 0, &vector(), &input).await.unwrap();
+        store.submitted(&run, 0, &"s-1".parse().unwrap()).await.unwrap();
+        assert!(matches!(stage().await.stage, Stage::Submitted(Sent { session, .. }) if session.as_str() == "s-1"));
+        assert!(stage().await.is("v", vector().action, Environment::Test, &input));
+        assert!(!stage().await.is("w", vector().action, Environment::Test, &input));
+        let done = Outcome { session_id: Some("s-1".parse().unwrap()), ..outcome(None) };
+        let entry = Pending { run: run.to_string(), audit_id: "a".into(), made: 1, body: "{}".into() };
+        store.done(&run, 0, &done, Some(entry.clone()), vec![]).await.unwrap();
+        assert!(matches!(stage().await.stage, Stage::Done(_)) && !stage().await.is_ambiguous());
+        assert_eq!(store.unwritten(2).await.unwrap(), std::slice::from_ref(&entry));
+        assert!(store.done(&run, 0, &done, Some(entry), vec![]).await.is_err(), "an outcome is written down once");
+        store.written(vec!["a".into()]).await.unwrap();
+        assert_eq!(store.unwritten(2).await.unwrap(), []);
+        assert!(!store.end(&run).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn runs_are_listed_with_what_is_left_to_do() {
+        let (store, run, input) = begun().await;
+        store.sending(&run, 0, &vector(), &input).await.unwrap();
+        store.submitted(&run, 0, &"s-1".parse().unwrap()).await.unwrap();
+        let let_go = Outcome { session_id: Some("s-1".parse().unwrap()), ..outcome(Some(ProblemKind::Interrupted)) };
+        assert!(
+            !let_go.is_final() && !outcome(Some(ProblemKind::Unreachable)).is_final() && outcome(Some(ProblemKind::Refused)).is_final()
+        );
+        store.done(&run, 1, &outcome(Some(ProblemKind::Ambiguous)), None, vec![]).await.unwrap();
+        let listed = store.runs().await.unwrap().remove(0);
+        assert_eq!((listed.done, listed.ambiguous, listed.under_way, listed.run.vectors), (1, 1, 1, 2));
+        assert_eq!(store.forget_runs(now() + 1).await, Ok(0), "something of it is still under way");
+    }
+
+    #[tokio::test]
+    async fn old_runs_are_forgotten_but_none_whose_entry_waits() {
+        let (store, run, _) = begun().await;
+        let entry = Pending { run: run.to_string(), audit_id: "a".into(), made: 1, body: "{}".into() };
+        store.done(&run, 0, &outcome(None), Some(entry), vec![]).await.unwrap();
+        assert_eq!(store.forget_runs(now() + 1).await, Ok(0));
+        store.written(vec!["a".into()]).await.unwrap();
+        assert_eq!(store.forget_runs(now() - 60_000).await, Ok(0), "it is young");
+        assert_eq!((store.forget_runs(now() + 1).await, store.vectors(&run, 0, 9).await), (Ok(1), Ok(vec![])));
+    }
+}
