@@ -86,7 +86,7 @@ impl Run {
     pub async fn all(self: Arc<Self>, vectors: impl Vectors, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) {
         let (told, deliveries) = mpsc::channel(64);
         let forwarding = tokio::spawn(forward(deliveries, events.clone()));
-        let courier = Arc::new(Courier::start(&self.outbox, &self.store, Some(told)));
+        let courier = Arc::new(Courier::start(&self.outbox, &self.store, &self.id, Some(told)));
         let scribe = self.audit.as_ref().map(|log| Scribe::start(Arc::clone(log), self.store.clone(), self.audit_group));
         let (scribe, writing) = scribe.unzip();
         let desk = Desk { run: Arc::clone(&self), events: events.clone(), courier: Arc::clone(&courier), scribe };

@@ -18,6 +18,7 @@ mod faults;
 mod guests;
 mod hostile;
 mod hostile_files;
+mod killed;
 mod merge;
 mod packing;
 mod packs;

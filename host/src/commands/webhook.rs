@@ -4,10 +4,10 @@ use super::{at, bytes, journal, records, trust};
 use crate::cli::{FlushArgs, ListArgs, PurgeArgs, ReplayArgs, ShowArgs, VerifyArgs, WebhookCommand};
 use crate::config::{self, Settings, Webhook};
 use crate::exit::{Exit, Failure};
-use crate::model::printable;
+use crate::model::{RunId, printable};
 use crate::outbox::{Courier, Outbox, Received, Unverified, verify};
 use crate::report::{self, Format, plain_table, plural};
-use crate::store::{Delivery, DeliveryState, Pick, now};
+use crate::store::{Delivery, DeliveryState, Lease, Pick, now};
 use serde_json::{Value, json};
 
 pub(super) async fn execute(command: WebhookCommand) -> Result<Exit, Failure> {
@@ -120,7 +120,10 @@ async fn flush(args: &FlushArgs) -> Result<Exit, Failure> {
     if args.now {
         store.hasten().await?;
     }
-    let counts = Courier::start(&outbox, &store, None).finish(outbox.grace()).await;
+    // Claims are told from those of the dead by a lease.
+    let own = RunId::new();
+    let _lease = Lease::take(store.path(), &own)?;
+    let counts = Courier::start(&outbox, &store, &own, None).finish(outbox.grace()).await;
     let left = store.deliveries(&Pick { states: vec![DeliveryState::Waiting], ..Pick::default() }).await?.len();
     let attempts = plural(counts.failed, "attempt");
     report::to_stdout(&format!("{} delivered, {attempts} failed, {left} waiting", counts.delivered));

@@ -4,6 +4,7 @@
 use super::Outbox;
 use super::endpoint::{Endpoint, Told};
 use super::retry;
+use crate::model::RunId;
 use crate::store::{Due, Store, StoreError, Tried, now};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// How many attempts at one endpoint are under way at once.
 const AT_ONCE: usize = 16;
 /// How much longer than an attempt may take it is claimed for.
-const SLACK: Duration = Duration::from_secs(30);
+const SLACK: Duration = Duration::from_secs(10);
 
 /// Delivers to all endpoints while a run goes on.
 pub struct Courier {
@@ -41,13 +42,18 @@ pub struct Counts {
 }
 
 impl Courier {
-    /// Sets out, and tells `told` of every delivery that is made.
+    /// Sets out, and tells `told` of every delivery that is made. `claimer` is the id of a lease that is held as long as it goes on.
     #[must_use]
-    pub fn start(outbox: &Outbox, store: &Store, told: Option<mpsc::Sender<()>>) -> Self {
+    pub fn start(outbox: &Outbox, store: &Store, claimer: &RunId, told: Option<mpsc::Sender<()>>) -> Self {
         let (more, orders) = watch::channel(Orders { news: 0, until: None });
         let mut couriers = JoinSet::new();
         for endpoint in &outbox.endpoints {
-            let way = Way { endpoint: Arc::clone(endpoint), schedule: Arc::clone(&outbox.schedule), store: store.clone() };
+            let way = Way {
+                endpoint: Arc::clone(endpoint),
+                schedule: Arc::clone(&outbox.schedule),
+                store: store.clone(),
+                claimer: claimer.clone(),
+            };
             couriers.spawn(go(way, orders.clone(), told.clone()));
         }
         Self { more, couriers }
@@ -77,13 +83,16 @@ struct Way {
     endpoint: Arc<Endpoint>,
     schedule: Arc<Vec<Duration>>,
     store: Store,
+    claimer: RunId,
 }
 
 async fn go(way: Way, mut orders: watch::Receiver<Orders>, told: Option<mpsc::Sender<()>>) -> Counts {
     let mut counts = Counts::default();
     let mut under_way = JoinSet::new();
-    let disabled = way.store.is_disabled(&way.endpoint.name, &way.endpoint.address).await;
-    if let Err(error) = disabled {
+    // What a process that was killed had claimed need not wait until its hold ends.
+    let ready = way.store.free(&way.claimer).await;
+    let ready = ready.and(way.store.is_disabled(&way.endpoint.name, &way.endpoint.address).await);
+    if let Err(error) = ready {
         tracing::warn!("webhook {}: nothing is delivered: {error}", way.endpoint.name);
         return counts;
     }
@@ -144,7 +153,7 @@ impl Way {
             return Ok((Vec::new(), None));
         }
         let name = &self.endpoint.name;
-        let due = self.store.claim(name, room, self.endpoint.timeout + SLACK).await?;
+        let due = self.store.claim(&self.claimer, name, room, self.endpoint.timeout + SLACK).await?;
         // With all room taken there is nothing to wait for but an attempt's end.
         let next = if due.len() < room { self.store.next_due(name).await? } else { None };
         let next = next.map(|next| Instant::now() + Duration::from_millis(u64::try_from(next - now()).unwrap_or_default().max(1)));

@@ -107,25 +107,45 @@ pub(super) fn put(connection: &Connection, run: &str, parcels: &[Parcel]) -> rus
 
 impl Store {
     /// Claims up to `many` parcels of an endpoint that are due, for `hold`: until then nobody else takes them, and whoever did not come
-    /// back by then is taken for dead.
+    /// back by then is taken for dead. `claimer` is the id of a lease that is held meanwhile.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn claim(&self, endpoint: &str, many: usize, hold: Duration) -> Result<Vec<Due>, StoreError> {
+    pub async fn claim(&self, claimer: &RunId, endpoint: &str, many: usize, hold: Duration) -> Result<Vec<Due>, StoreError> {
         let (endpoint, hold) = (endpoint.to_owned(), i64::try_from(hold.as_millis()).unwrap_or(i64::MAX));
+        let claimer = claimer.to_string();
         self.act(move |c| {
             let mut update = c.prepare_cached(
-                "UPDATE delivery SET claimed = :now + :hold WHERE (id, endpoint) IN (
+                "UPDATE delivery SET claimed = :now + :hold, claimer = :claimer WHERE (id, endpoint) IN (
                      SELECT id, endpoint FROM delivery
                      WHERE state = 0 AND endpoint = :endpoint AND due <= :now AND claimed <= :now
                          AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.endpoint = :endpoint)
                      ORDER BY due LIMIT :many)
                  RETURNING id, endpoint, body, attempts - round",
             )?;
-            let rows = update.query_map(named_params! {":now": now(), ":hold": hold, ":endpoint": endpoint, ":many": many}, |row| {
-                Ok(Due { parcel: Parcel { id: row.get(0)?, endpoint: row.get(1)?, body: row.get(2)? }, attempts: row.get(3)? })
-            })?;
+            let rows = update.query_map(
+                named_params! {":now": now(), ":hold": hold, ":claimer": claimer, ":endpoint": endpoint, ":many": many},
+                |row| Ok(Due { parcel: Parcel { id: row.get(0)?, endpoint: row.get(1)?, body: row.get(2)? }, attempts: row.get(3)? }),
+            )?;
             rows.collect()
+        })
+        .await
+    }
+
+    /// Frees what was claimed by those who are no more, as their leases tell; `own` is the caller's lease.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn free(&self, own: &RunId) -> Result<(), StoreError> {
+        let (path, own) = (self.path().to_owned(), own.to_string());
+        self.act(move |c| {
+            let mut select = c.prepare("SELECT DISTINCT claimer FROM delivery WHERE state = 0 AND claimed > ?1 AND claimer IS NOT NULL")?;
+            let claimers: Vec<String> = select.query_map([now()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let gone = |id: &&String| **id == own || id.parse().is_ok_and(|id| !super::is_live(&path, &id));
+            claimers
+                .iter()
+                .filter(gone)
+                .try_for_each(|id| c.execute("UPDATE delivery SET claimed = 0 WHERE state = 0 AND claimer = ?1", [id]).map(drop))
         })
         .await
     }
@@ -340,28 +360,44 @@ mod tests {
     #[tokio::test]
     async fn what_is_claimed_is_nobody_elses_until_the_hold_ends() {
         let store = with(&["a", "b", "c"]).await;
-        assert_eq!(store.claim("e", 2, HOLD).await.unwrap().len(), 2);
-        assert_eq!(store.claim("e", 9, HOLD).await.unwrap().len(), 1);
-        assert_eq!(store.claim("e", 9, HOLD).await.unwrap(), []);
+        assert_eq!(store.claim(&RunId::new(), "e", 2, HOLD).await.unwrap().len(), 2);
+        assert_eq!(store.claim(&RunId::new(), "e", 9, HOLD).await.unwrap().len(), 1);
+        assert_eq!(store.claim(&RunId::new(), "e", 9, HOLD).await.unwrap(), []);
         assert!(store.next_due("e").await.unwrap().unwrap() > now(), "claimed ones may come back");
         let lost = with(&["a"]).await;
-        assert_eq!(lost.claim("e", 9, Duration::ZERO).await.unwrap().len(), 1);
-        assert_eq!(lost.claim("e", 9, HOLD).await.unwrap().len(), 1, "who held it has died");
-        assert_eq!(store.claim("another", 9, HOLD).await.unwrap(), []);
+        assert_eq!(lost.claim(&RunId::new(), "e", 9, Duration::ZERO).await.unwrap().len(), 1);
+        assert_eq!(lost.claim(&RunId::new(), "e", 9, HOLD).await.unwrap().len(), 1, "who held it has died");
+        assert_eq!(store.claim(&RunId::new(), "another", 9, HOLD).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_the_dead_have_claimed_is_free_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("journal.db")).unwrap();
+        let parcel = Parcel { id: "a".into(), endpoint: "e".into(), body: "{}".into() };
+        store.act(move |c| put(c, "r", &[parcel])).await.unwrap();
+        let (live, own) = (RunId::new(), RunId::new());
+        let lease = crate::store::Lease::take(store.path(), &live).unwrap();
+        assert_eq!(store.claim(&live, "e", 1, HOLD).await.unwrap().len(), 1);
+        store.free(&own).await.unwrap();
+        assert_eq!(store.claim(&own, "e", 1, HOLD).await.unwrap(), []);
+        drop(lease);
+        store.free(&own).await.unwrap();
+        assert_eq!(store.claim(&own, "e", 1, HOLD).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
     async fn attempts_are_counted_and_end_delivered_or_dead() {
         let store = with(&["a"]).await;
-        let due = store.claim("e", 1, HOLD).await.unwrap().remove(0);
+        let due = store.claim(&RunId::new(), "e", 1, HOLD).await.unwrap().remove(0);
         store.tried(&due.parcel, &tried(Some("500"), Some(now()))).await.unwrap();
-        let again = store.claim("e", 1, HOLD).await.unwrap().remove(0);
+        let again = store.claim(&RunId::new(), "e", 1, HOLD).await.unwrap().remove(0);
         assert_eq!((again.attempts, &again.parcel), (1, &due.parcel));
         store.tried(&due.parcel, &tried(Some("410"), None)).await.unwrap();
         let dead = Pick { states: vec![DeliveryState::Dead], ..Pick::default() };
         assert_eq!(store.deliveries(&dead).await.unwrap()[0].why.as_deref(), Some("410"));
-        assert_eq!((store.claim("e", 1, HOLD).await.unwrap().len(), store.replay(&dead).await), (0, Ok(1)));
-        assert_eq!(store.claim("e", 1, HOLD).await.unwrap()[0].attempts, 0, "its schedule begins anew");
+        assert_eq!((store.claim(&RunId::new(), "e", 1, HOLD).await.unwrap().len(), store.replay(&dead).await), (0, Ok(1)));
+        assert_eq!(store.claim(&RunId::new(), "e", 1, HOLD).await.unwrap()[0].attempts, 0, "its schedule begins anew");
         store.tried(&due.parcel, &tried(None, None)).await.unwrap();
         let all = store.deliveries(&Pick::default()).await.unwrap();
         assert_eq!((all[0].state, all[0].attempts, &all[0].why), (DeliveryState::Delivered, 3, &None));
@@ -374,11 +410,11 @@ mod tests {
     async fn a_disabled_endpoint_gets_nothing_until_it_moves_or_is_asked_again() {
         let store = with(&["a"]).await;
         store.disable("e", "old").await.unwrap();
-        assert_eq!((store.is_disabled("e", "old").await, store.claim("e", 1, HOLD).await), (Ok(true), Ok(vec![])));
+        assert_eq!((store.is_disabled("e", "old").await, store.claim(&RunId::new(), "e", 1, HOLD).await), (Ok(true), Ok(vec![])));
         assert_eq!(store.next_due("e").await, Ok(None));
         assert_eq!((store.is_disabled("e", "new").await, store.is_disabled("e", "old").await), (Ok(false), Ok(false)));
         store.disable("e", "new").await.unwrap();
         assert_eq!(store.replay(&Pick { id: Some("a".into()), ..Pick::default() }).await, Ok(1));
-        assert_eq!(store.claim("e", 1, HOLD).await.unwrap().len(), 1);
+        assert_eq!(store.claim(&RunId::new(), "e", 1, HOLD).await.unwrap().len(), 1);
     }
 }

@@ -54,6 +54,7 @@ CREATE TABLE delivery (
     round INTEGER NOT NULL DEFAULT 0,   -- of these, before it was last asked to be replayed
     due INTEGER NOT NULL,
     claimed INTEGER NOT NULL DEFAULT 0, -- until when somebody is at it
+    claimer TEXT,                       -- who: the id of a lease
     ended INTEGER,
     why TEXT,                           -- what the last attempt ended with
     PRIMARY KEY (id, endpoint)
