@@ -2,9 +2,10 @@
 
 use crate::config::Grants;
 use crate::jury::{Hearing, Jury};
+use crate::log::{Mask, masked_here};
 use crate::merge::merge;
 use crate::model::{Abstention, Classification, Evidence, Expect, Opinion, Outcome, Trace, VerdictLine};
-use crate::redact::{Privacy, Redactor};
+use crate::redact::{Privacy, Redactor, Rules};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -41,12 +42,24 @@ pub async fn judge(jury: &Jury, trace: Trace, asked: Asked<'_>, outcome: Outcome
 pub fn judge_here(jury: &Jury, cases: Vec<(Trace, Asked<'_>, Outcome)>) -> Vec<Outcome> {
     let unheard: Vec<_> = cases.iter().map(|(trace, ..)| unheard(jury, trace)).collect();
     let asked: Vec<_> = cases.iter().zip(&unheard).filter(|(_, unheard)| unheard.is_none()).map(|((trace, ..), _)| trace).collect();
-    let mut heard = jury.hear_here(&asked).into_iter();
+    let mask = mask_of(cases.iter().map(|(_, asked, _)| *asked));
+    let mut heard = masked_here(mask, || jury.hear_here(&asked)).into_iter();
     let judged = cases.into_iter().zip(unheard).map(|((trace, asked, outcome), unheard)| {
         let hearing = unheard.or_else(|| heard.next()).unwrap_or_default();
         fill(hearing, &trace, asked, outcome)
     });
     judged.collect()
+}
+
+/// A mask for lines about several traces: one of them could be quoted in any.
+fn mask_of<'a>(asked: impl Iterator<Item = Asked<'a>>) -> Option<Mask> {
+    // Lines that may quote a trace are written to those only who ask for details.
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return None;
+    }
+    let inputs: Vec<_> = asked.filter_map(|asked| asked.input.cloned()).map(Value::Object).collect();
+    let together = Map::from_iter([("all".to_owned(), Value::Array(inputs))]);
+    Some(Arc::new(move |text| Redactor::new(&together, Rules::built_in()).mask(text).0))
 }
 
 /// What is said of a trace that nobody is asked about: one that did not fail, or has no steps. A session that failed without a

@@ -3,6 +3,7 @@
 mod breaker;
 
 use crate::config::Plugins;
+use crate::log;
 use crate::model::{Abstained, Abstention, Identity, Opinion, Trace, Verdict};
 use breaker::Breaker;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,9 +129,10 @@ impl Jury {
     pub async fn hear(&self, trace: &Arc<Trace>) -> Hearing {
         // The semaphore is never closed; without a seat the call would still be right, only slower.
         let seat = Arc::clone(&self.seats).acquire_owned().await.ok();
-        let (panel, own) = (self.panel(), Arc::clone(trace));
+        let (panel, own, mask) = (self.panel(), Arc::clone(trace), log::current());
         let heard = tokio::task::spawn_blocking(move || {
-            let hearing = panel.hear(&[&own]).pop();
+            // What classifiers log may quote the trace.
+            let hearing = log::masked_here(mask, || panel.hear(&[&own]).pop());
             drop(seat);
             hearing
         });

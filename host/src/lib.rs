@@ -4,6 +4,7 @@
 // Leaves: they import nothing else of the crate.
 pub mod config;
 pub mod http;
+pub mod log;
 pub mod model;
 // Rooms, in the order a vector passes them: they import leaves only.
 pub mod audit;

@@ -3,9 +3,10 @@
 use clap::Parser as _;
 use std::process::ExitCode;
 use tracejury::cli::Cli;
-use tracejury::{commands, report};
+use tracejury::{commands, log, redact, report};
 
 fn main() -> ExitCode {
+    report::tell_of_panics();
     let cli = Cli::parse();
     start_logging(cli.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -41,6 +42,7 @@ fn start_logging(verbose: u8) {
     // What the libraries below tell of their own is of no use to anybody here.
     let ours = tracing_subscriber::filter::Targets::new().with_target("tracejury", level).with_default(LevelFilter::WARN);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).without_time().with_target(false);
+    let masked = log::Lines::new(std::sync::Arc::new(redact::rules_only));
+    let lines = tracing_subscriber::fmt::layer().with_writer(masked).with_ansi(colour).without_time().with_target(false);
     tracing_subscriber::registry().with(lines).with(ours).init();
 }

@@ -205,6 +205,17 @@ pub fn fail(what: &str, help: &str) {
     to_stderr(&format!("{bold}error:{bold:#} {}\n  help: {help}", lines.join("\n")));
 }
 
+/// Has panics told by their place alone: what a panic says may quote what must not be seen.
+pub fn tell_of_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
+        fail(
+            &format!("tracejury failed at {place}"),
+            "please report this place; what was under way is in the journal, `tracejury run --resume` goes on",
+        );
+    }));
+}
+
 /// A `warning:` with its `help:`, to stderr.
 pub fn warn(what: &str, help: &str) {
     let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));

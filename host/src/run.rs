@@ -11,9 +11,10 @@ use crate::audit::AuditLog;
 use crate::classify::{Asked, finish, judge};
 use crate::debug_api::{ApiError, DebugApi, stopped};
 use crate::jury::Jury;
+use crate::log::{Mask, masked};
 use crate::model::{Expect, Outcome, Problem, ProblemKind, RunId, SessionId, Vector};
 use crate::outbox::{Courier, Outbox};
-use crate::redact::Privacy;
+use crate::redact::{Privacy, Redactor};
 use crate::store::{Stage, Store};
 use scribe::Scribe;
 use std::collections::HashMap;
@@ -110,8 +111,12 @@ impl Run {
                 };
                 let (desk, stop, own) = (desk.clone(), stop.clone(), Arc::clone(&flight));
                 let task = flying.spawn(async move {
-                    let outcome = desk.run.one(&own, stop).await;
-                    desk.close(&own, outcome).await;
+                    let mask = own.mask(&desk.run.privacy);
+                    masked(mask, async {
+                        let outcome = desk.run.one(&own, stop).await;
+                        desk.close(&own, outcome).await;
+                    })
+                    .await;
                 });
                 flights.insert(task.id(), flight);
             }
@@ -265,6 +270,12 @@ struct Flight {
 impl Flight {
     fn outcome(&self) -> Outcome {
         Outcome::of(self.vector.name.clone(), self.vector.action, self.vector.environment)
+    }
+
+    /// What takes the input out of log lines. It is made when a line is: most vectors have none.
+    fn mask(self: &Arc<Self>, privacy: &Arc<Privacy>) -> Mask {
+        let (flight, privacy) = (Arc::clone(self), Arc::clone(privacy));
+        Arc::new(move |text| Redactor::new(&flight.vector.input, &privacy.rules).mask(text).0)
     }
 
     fn expect(&self) -> Expect {

@@ -11,6 +11,7 @@ mod tidy;
 
 mod audit;
 mod budget;
+mod canary;
 mod classify;
 mod demo;
 mod doctor;

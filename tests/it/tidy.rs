@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom, by top-level module of the host.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     // leaves
     ("model", &[]),
     ("config", &["model"]),
     ("http", &[]),
+    ("log", &[]),
     // rooms
     ("vectors", LEAVES),
     ("debug_api", LEAVES),
@@ -22,8 +23,8 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("audit", &["model", "config", "store"]),
     ("report", LEAVES),
     // the flow
-    ("classify", &["model", "config", "jury", "merge", "redact"]),
-    ("run", &["model", "config", "classify", "debug_api", "jury", "redact", "store", "outbox", "audit"]),
+    ("classify", &["model", "config", "log", "jury", "merge", "redact"]),
+    ("run", &["model", "config", "log", "classify", "debug_api", "jury", "redact", "store", "outbox", "audit"]),
     // faces
     ("simulator", LEAVES),
     ("doctor", &["model", "config", "http", "debug_api", "audit"]),
@@ -32,7 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("cli", &["model", "report", "simulator", "workshop"]),
     ("exit", &["*"]),
 ];
-const LEAVES: &[&str] = &["model", "config", "http"];
+const LEAVES: &[&str] = &["model", "config", "http", "log"];
 
 /// Words that only one room may say.
 const ONLY_IN: [(&str, &[&str]); 6] = [
