@@ -86,6 +86,11 @@ impl AuditLog {
         let log = Self { location, lock, tail, retention_days: settings.retention_days, durability: settings.durability };
         // Nothing is appended, but the first entry of a day is: whether the log can be written is known before anything is submitted.
         log.append(&[])?;
+        let ahead = log.location.segments()?.pop().filter(|newest| newest.day > retention::today() + chrono::Days::new(1));
+        if let Some(ahead) = ahead {
+            let name = ahead.name();
+            tracing::warn!("audit log: {name} is of a day to come; until then no other is begun, and nothing is pruned: check the clock");
+        }
         if let Some(damage) = &log.tail().damage {
             tracing::warn!("audit log: {damage}; it goes on after that, and `tracejury audit verify` tells more");
         }

@@ -4,9 +4,10 @@ use crate::config::Grants;
 use crate::jury::{Hearing, Jury};
 use crate::log::{Mask, masked_here};
 use crate::merge::merge;
-use crate::model::{Abstention, Classification, Evidence, Expect, Opinion, Outcome, Trace, VerdictLine};
+use crate::model::{Abstention, Classification, Evidence, Excerpt, Expect, Opinion, Outcome, Trace, VerdictLine};
 use crate::redact::{Privacy, Redactor, Rules};
 use serde_json::{Map, Value};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What an outcome is made of, beside the trace.
@@ -92,6 +93,9 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
         outcome.unclassified = unknown.then(|| Box::new(redactor.trace(trace, &Grants::new())));
         outcome.classification = Some(merged.classification);
         outcome.confidence = Some(merged.confidence);
+        for (text, part) in merged.ranked.iter().flat_map(|opinion| &opinion.verdict.evidence).map(|e| quoted(e, trace)) {
+            redactor.found(text, &part).into_iter().for_each(|name| *outcome.masked.entry(name).or_default() += 1);
+        }
         outcome.verdicts = merged.ranked.into_iter().map(|opinion| line(opinion, trace, &redactor)).collect();
     }
     close(outcome, asked, &redactor)
@@ -113,16 +117,18 @@ fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor<'_>) -> Out
     outcome
 }
 
+/// The text that evidence points into, and the part of it.
+fn quoted<'t>(evidence: &Excerpt, trace: &'t Trace) -> (&'t str, Range<usize>) {
+    (trace.text_at(&evidence.location).unwrap_or_default(), evidence.start as usize..evidence.end as usize)
+}
+
 fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor<'_>) -> VerdictLine {
     let Opinion { classifier, verdict } = opinion;
-    let touched = verdict.evidence.iter().flat_map(|e| {
-        let text = trace.text_at(&e.location).unwrap_or_default();
-        redactor.touched(text, e.start as usize..e.end as usize)
-    });
+    let touched = verdict.evidence.iter().map(|e| quoted(e, trace)).flat_map(|(text, part)| redactor.touched(text, part));
     let touched: Vec<_> = touched.collect();
     let evidence = verdict.evidence.into_iter().map(|e| {
-        let text = trace.text_at(&e.location).unwrap_or_default();
-        Evidence { text: redactor.excerpt(text, e.start as usize..e.end as usize), location: e.location, start: e.start, end: e.end }
+        let (text, part) = quoted(&e, trace);
+        Evidence { text: redactor.excerpt(text, part), location: e.location, start: e.start, end: e.end }
     });
     VerdictLine {
         plugin: classifier.name.clone(),

@@ -9,7 +9,7 @@ pub use detect::Rules;
 use crate::config::{Grants, Read};
 use crate::model::{Fault, InputHasher, Outcome, SessionId, Step, Trace};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::ops::Range;
 use tracejury_regex::normal::Normalise;
 use values::Values;
@@ -62,7 +62,8 @@ impl<'r> Redactor<'r> {
     /// Masks every text of an outcome, then searches all that leaves once more, ids and names too, and writes down what it did
     /// and found. Evidence has been cut and masked by [`Redactor::excerpt`] before.
     pub fn outcome(&self, outcome: &mut Outcome) {
-        let mut masked: BTreeMap<String, usize> = BTreeMap::new();
+        // What was masked in evidence was counted when it was cut.
+        let mut masked = std::mem::take(&mut outcome.masked);
         for text in texts(outcome) {
             let hits = self.hits(text);
             if !hits.is_empty() {
@@ -103,6 +104,13 @@ impl<'r> Redactor<'r> {
     #[must_use]
     pub fn excerpt(&self, text: &str, part: Range<usize>) -> String {
         with_masks(text, part, &self.hits(text)).chars().take(EXCERPT_CHARS).collect()
+    }
+
+    /// Who finds something to be masked in a part of a text, each time.
+    #[must_use]
+    pub fn found(&self, text: &str, part: &Range<usize>) -> Vec<String> {
+        let reaches = |(hit, _): &Hit<'_>| hit.start < part.end && part.start < hit.end;
+        self.hits(text).into_iter().filter(reaches).map(|(_, name)| name.to_owned()).collect()
     }
 
     /// The trace as it may be kept: masked, and of inputs, outputs and timestamps with no more than this.
@@ -147,11 +155,13 @@ impl<'r> Redactor<'r> {
         let (mut text, _) = self.mask(&text);
         for value in values.iter().map(|value| Normalise::ALL.apply(value).text.into_owned()) {
             let plain = Normalise::ALL.apply(&text);
+            let starts: Vec<usize> = value.char_indices().map(|(at, _)| at).chain([value.len()]).collect();
+            let pieces: HashSet<&str> = starts.windows(PIECE + 1).filter_map(|w| value.get(*w.first()?..*w.last()?)).collect();
             let places: Vec<usize> = plain.text.char_indices().map(|(at, _)| at).chain([plain.text.len()]).collect();
             let mut hits: Vec<Hit<'_>> = Vec::new();
             for window in places.windows(PIECE + 1) {
                 let (Some(start), Some(end)) = (window.first(), window.last()) else { continue };
-                if plain.text.get(*start..*end).is_some_and(|piece| value.contains(piece)) {
+                if plain.text.get(*start..*end).is_some_and(|piece| pieces.contains(piece)) {
                     let (start, end) = plain.origin(*start, *end);
                     match hits.last_mut().filter(|(last, _)| start <= last.end) {
                         Some((last, _)) => last.end = end,
@@ -211,7 +221,8 @@ fn texts(outcome: &mut Outcome) -> impl Iterator<Item = &mut String> {
     let problem = outcome.problem.iter_mut().map(|p| &mut p.text);
     let abstained = outcome.abstained.iter_mut().map(|a| &mut a.why);
     let steps = outcome.failing_step_name.as_mut().into_iter().chain(outcome.failing_step_timestamp.as_mut());
-    fault.chain(verdicts).chain(problem).chain(abstained).chain(steps)
+    let mismatch = outcome.mismatch.iter_mut();
+    fault.chain(verdicts).chain(problem).chain(abstained).chain(steps).chain(mismatch)
 }
 
 #[cfg(test)]
@@ -247,7 +258,7 @@ mod tests {
     #[test]
     fn no_value_hides_another() {
         let r = redactor(r#"{"country":"DE","mail":"eve@example.com"}"#);
-        assert_eq!(r.mask("q=mail%3Deve%40example.com").0, "q=mail%3D[masked]");
+        assert_eq!(r.mask("q=mail%3Deve%40example.com").0, "q=[masked]");
         assert_eq!(redactor(r#"{"a":"smith","b":"smithson@example.com"}"#).mask("smithson@example.com").0, MASK);
         assert_eq!(redactor(r#"{"a":"abcd","b":"cdef"}"#).mask("xabcdefx").0, "x[masked]x");
     }

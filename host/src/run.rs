@@ -94,8 +94,9 @@ impl Run {
         let mut flying = JoinSet::new();
         let mut flights = HashMap::new();
         let mut waiting = vectors.enumerate();
+        let mut no_more = false;
         loop {
-            while flying.len() < self.concurrency {
+            while !no_more && flying.len() < self.concurrency {
                 let next = match waiting.next() {
                     None => break,
                     Some((place, Ok(vector))) => self.taxi(place, vector).await,
@@ -105,7 +106,7 @@ impl Run {
                     Ok(flight) => Arc::new(flight),
                     Err(why) => {
                         let _ = events.send(Event::NoMore(why)).await;
-                        waiting.by_ref().for_each(drop);
+                        no_more = true;
                         break;
                     }
                 };
@@ -134,12 +135,7 @@ impl Run {
         let grace = if *stop.borrow() { Duration::ZERO } else { self.outbox.grace() };
         if let Some(courier) = Arc::into_inner(courier) {
             let mut stop = stop.clone();
-            let finishing = courier.finish(grace);
-            tokio::pin!(finishing);
-            tokio::select! {
-                _ = &mut finishing => {}
-                () = stopped(&mut stop), if !grace.is_zero() => {}
-            }
+            courier.finish(grace, stopped(&mut stop)).await;
         }
         let _ = forwarding.await;
     }

@@ -12,7 +12,7 @@ mod schema;
 
 pub use deliveries::{Delivery, DeliveryState, Due, Parcel, Pick, Tried};
 pub use entries::Pending;
-pub use lease::{Lease, is_live};
+pub use lease::{Lease, is_live, is_still_there};
 pub use runs::{Known, Listed, RunRow, Sent, Stage, VectorRow};
 
 use rusqlite::{Connection, ErrorCode};

@@ -84,7 +84,7 @@ fn a_log_is_checked_signed_and_proved() {
     assert!(bench.read("kept.txt").starts_with("example.com/audit\n4\n"));
     bench.run(&vector());
     let with = bench.tracejury(&["audit", "verify", "--checkpoint", "kept.txt"]);
-    assert!(with.stdout.contains("it has the 4 entries of the checkpoint, and 1 since"), "{with:?}");
+    assert!(with.stdout.contains("it leads to the 4 entries of the checkpoint, with 1 since"), "{with:?}");
 
     let entry = bench.entries("audit/audit.jsonl").remove(1);
     let session = entry["sessionId"].as_str().unwrap();

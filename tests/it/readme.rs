@@ -141,7 +141,8 @@ fn the_examples_of_components_are_those_of_the_templates() {
     for (language, file) in [("python", "python/classifier.py"), ("javascript", "javascript/classifier.js"), ("c", "c/src/classifier.c")] {
         let template = std::fs::read_to_string(root().join("plugins/templates").join(file)).unwrap();
         let text = readme();
-        let mut blocks = text.split(&format!("```{language}\n")).skip(1).map(|block| block.split("```").next().unwrap());
+        let fence = format!("```{language}\n");
+        let mut blocks = text.split(&fence).skip(1).map(|block| block.split("```").next().unwrap());
         // That which checks the audit log is no classifier.
         let example = blocks.find(|block| !block.contains("hashlib")).unwrap();
         assert!(template.contains(example), "{file} has not:\n{example}");

@@ -72,6 +72,12 @@ impl Keys {
         Some(Self { public: signed_note::new_ed25519_verifier_key(&origin, &key), origin, signer })
     }
 
+    /// Whether a text is a public key.
+    #[must_use]
+    pub fn is_public(text: &str) -> bool {
+        StandardVerifier::new(text.trim()).is_ok()
+    }
+
     /// Checks a log and signs what it comes to.
     ///
     /// # Errors

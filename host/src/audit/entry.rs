@@ -47,7 +47,7 @@ struct ComplianceFlags<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Head {
     kind: String,
-    segment: String,
+    pub(super) segment: String,
     /// The segment before; none in the first of all.
     pub(super) continues: Option<String>,
     /// The roots of the whole subtrees of all entries before, the largest first, as hex: the log can be checked from here on.
@@ -63,6 +63,21 @@ pub(super) struct Pruned {
     pub(super) removed: Vec<Removed>,
     pub(super) older_than_days: u32,
     logged_at: String,
+}
+
+impl Pruned {
+    /// The segments that were old enough to be removed by what the entry says itself.
+    pub(super) fn accounted(self) -> Vec<Removed> {
+        let at = chrono::DateTime::parse_from_rfc3339(&self.logged_at).ok();
+        let kept = at.and_then(|at| at.date_naive().checked_sub_days(chrono::Days::new(self.older_than_days.max(1).into())));
+        let old = |removed: &Removed| {
+            // The day stands at the end of the name, before the extension.
+            let stem = removed.segment.rsplit_once('.').map_or(removed.segment.as_str(), |(stem, _)| stem);
+            let day = stem.len().checked_sub(10).and_then(|at| stem.get(at..)).and_then(|day| day.parse::<chrono::NaiveDate>().ok());
+            day.zip(kept).is_some_and(|(day, kept)| day < kept) && removed.first <= removed.last
+        };
+        self.removed.into_iter().filter(old).collect()
+    }
 }
 
 /// One of them.

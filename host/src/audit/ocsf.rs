@@ -40,7 +40,7 @@ fn event(entry: &Value, index: u64) -> Value {
     };
     let time = text("loggedAt").and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok()).map_or(0, |at| at.timestamp_millis());
     let code = text("classification").or(problem.and_then(|p| p.split(':').next()));
-    json!({
+    let mut event = json!({
         "activity_id": 99, "activity_name": "Debug", "category_uid": 6, "category_name": "Application Activity",
         "class_uid": 6003, "class_name": "API Activity", "type_uid": 600_399, "type_name": "API Activity: Other",
         "severity_id": if failed || problem.is_some() { 3 } else { 1 }, "severity": if failed || problem.is_some() { "Medium" } else { "Informational" },
@@ -55,5 +55,15 @@ fn event(entry: &Value, index: u64) -> Value {
         "api": {"operation": "debug", "service": {"name": "data-actions"}, "request": {"uid": text("sessionId")}},
         "resources": [{"uid": text("actionId"), "type": "Data Action", "data": {"environmentId": text("environmentId")}}],
         "unmapped": entry,
-    })
+    });
+    without_nulls(&mut event);
+    event
+}
+
+/// What is absent has no place in an event.
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(without_nulls);
+    }
 }

@@ -43,14 +43,20 @@ pub struct Found {
 /// [`AuditError`].
 pub fn reconcile(location: &Location, journal: Vec<Pending>) -> Result<Reconciled, AuditError> {
     let mut logged: HashMap<String, usize> = HashMap::new();
-    walk(location, |_, seen| {
+    let verified = walk(location, |_, seen| {
         if let Some(names) = names(seen.fields) {
             *logged.entry(names.audit_id).or_default() += 1;
         }
     })?;
     let total = logged.len();
     let doubled = logged.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id.clone()).collect();
-    let (there, missing): (Vec<_>, Vec<_>) = journal.into_iter().partition(|entry| logged.contains_key(&entry.audit_id));
+    // What was pruned is not missing, though the journal may still know of it.
+    let kept = verified
+        .days
+        .filter(|_| verified.first > 0)
+        .map_or(i64::MIN, |(first, _)| first.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
+    let kept = journal.into_iter().filter(|entry| entry.made >= kept);
+    let (there, missing): (Vec<_>, Vec<_>) = kept.partition(|entry| logged.contains_key(&entry.audit_id));
     Ok(Reconciled { both: there.len(), missing, doubled, unknown: total - there.len() })
 }
 
@@ -82,7 +88,8 @@ impl AuditLog {
         }
         let wanted: HashSet<&str> = entries.iter().map(|entry| entry.audit_id.as_str()).collect();
         let there = self.ids_among(&wanted)?;
-        let missing: Vec<_> = entries.iter().filter(|entry| !there.contains(&entry.audit_id)).map(|entry| entry.body.clone()).collect();
+        let missing = entries.iter().filter(|entry| !there.contains(&entry.audit_id) && is_sound(entry));
+        let missing: Vec<_> = missing.map(|entry| entry.body.clone()).collect();
         self.append(&missing)?;
         Ok(missing.len())
     }
@@ -104,6 +111,12 @@ impl AuditLog {
         }
         Ok(there)
     }
+}
+
+/// Whether an entry that comes out of a file is one of ours: another could break the log's lines.
+fn is_sound(entry: &Pending) -> bool {
+    let plain = !entry.body.contains(|c: char| c.is_control());
+    plain && names(entry.body.as_bytes()).is_some_and(|names| names.audit_id == entry.audit_id)
 }
 
 fn names(fields: &[u8]) -> Option<Names> {

@@ -36,7 +36,11 @@ impl AuditLog {
         self.append(&[entry::pruned(&removed, days)])?;
         self.sync()?;
         for segment in &segments {
-            std::fs::remove_file(&segment.path).map_err(|e| AuditError::io(&segment.path, e))?;
+            match std::fs::remove_file(&segment.path) {
+                // Another process was quicker.
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(AuditError::io(&segment.path, e)),
+                _ => {}
+            }
         }
         self.location.sync()?;
         let entries = removed.iter().map(|r| r.last - r.first + 1).sum();

@@ -79,7 +79,9 @@ impl Location {
                 let rest = name.strip_prefix(&self.stem)?.strip_prefix('-')?;
                 NaiveDate::parse_from_str(rest.strip_suffix(&self.extension)?.strip_suffix('.')?, "%Y-%m-%d").ok()
             });
-            segments.extend(day.map(|day| self.segment(day)));
+            // A name that only looks like one, and a folder, is none.
+            let segment = day.map(|day| self.segment(day)).filter(|segment| Some(segment.name().as_str()) == name.to_str());
+            segments.extend(segment.filter(|segment| !segment.path.is_dir()));
         }
         segments.sort();
         Ok(segments)
@@ -94,6 +96,12 @@ impl Location {
     pub(super) fn lock(&self) -> Result<File, AuditError> {
         std::fs::create_dir_all(&self.folder).map_err(|e| AuditError::io(&self.folder, e))?;
         private(&self.folder.join(format!("{}.lock", self.stem)))
+    }
+
+    /// Waits until nobody is writing; gives nothing where that cannot be known.
+    pub(super) fn still(&self) -> Option<File> {
+        let lock = File::open(self.folder.join(format!("{}.lock", self.stem))).ok()?;
+        lock.lock_shared().ok().map(|()| lock)
     }
 
     /// Has the names of files that were made or removed on disk.
@@ -178,6 +186,7 @@ mod tests {
             "audit.jsonl",
             "audit-x.jsonl",
             "audit-2026-02-30.jsonl",
+            "audit-2026-1-5.jsonl",
             "other-2026-02-01.jsonl",
             "audit.lock",
         ] {

@@ -22,6 +22,8 @@ pub struct Verified {
     pub last: String,
     /// The days of the first and the last segment.
     pub days: Option<(chrono::NaiveDate, chrono::NaiveDate)>,
+    /// How often a torn end was moved into quarantine.
+    pub recovered: usize,
     pub(super) end: End,
     pub(super) removable: Vec<(Segment, Removed)>,
 }
@@ -95,19 +97,32 @@ pub(super) fn walk(location: &Location, mut see: impl FnMut(&Tree, &Seen<'_>)) -
     let mut gone: Vec<Removed> = Vec::new();
     let mut removable = Vec::new();
     let mut missing_hash = None;
+    let mut recovered = 0;
     for segment in &segments {
         let mut lines = Lines::open(&segment.path, 0)?;
-        let mut number = 0;
+        let (mut number, mut looked_again) = (0, false);
         let (began, mut any) = (end.tree.size(), false);
         let mut began_at = began;
         while let Some(line) = lines.next()? {
             number += 1;
             let broken = |what: String| AuditError::Broken { place: format!("{}:{number}", segment.path.display()), what };
-            let Line::Whole(line) = line else { return Err(broken("is torn; the next run moves it into quarantine".to_owned())) };
+            let Line::Whole(line) = line else {
+                // Somebody may just be writing it: once nobody is, it is looked at again.
+                if !std::mem::replace(&mut looked_again, true) && location.still().is_some() {
+                    let offset = lines.offset;
+                    lines = Lines::open(&segment.path, offset)?;
+                    number -= 1;
+                    continue;
+                }
+                return Err(broken("is torn; the next run moves it into quarantine".to_owned()));
+            };
             let entry = chain::read(line).map_err(|e| broken(e.to_string()))?;
             if number == 1 {
                 let head: Head = entry::read("segment", entry.fields).ok_or_else(|| broken("does not say what it continues".to_owned()))?;
                 let tree = head_tree(&head, entry.index).ok_or_else(|| broken("does not say truly what it continues".to_owned()))?;
+                if head.segment != segment.name() {
+                    return Err(broken(format!("is the start of {}: the file was renamed", head.segment)));
+                }
                 match first {
                     None => {
                         first = Some(entry.index);
@@ -120,6 +135,10 @@ pub(super) fn walk(location: &Location, mut see: impl FnMut(&Tree, &Seen<'_>)) -
                     }
                     Some(_) => {}
                 }
+                let before = removable.last().map(|(_, removed): &(Segment, Removed)| &removed.segment);
+                if before.is_some_and(|before| head.continues.as_ref() != Some(before)) {
+                    return Err(broken("continues another segment than the one before it".to_owned()));
+                }
             }
             if entry.index != end.tree.size() {
                 return Err(broken(format!("is entry {} where {} should be", entry.index, end.tree.size())));
@@ -128,8 +147,9 @@ pub(super) fn walk(location: &Location, mut see: impl FnMut(&Tree, &Seen<'_>)) -
                 return Err(broken("does not follow the entry before it".to_owned()));
             }
             if let Some(pruned) = entry::read::<Pruned>("pruned", entry.fields) {
-                gone.extend(pruned.removed);
+                gone.extend(pruned.accounted());
             }
+            recovered += usize::from(entry.fields.starts_with(b"\"kind\":\"recovered\""));
             see(&end.tree, &Seen { index: entry.index, hash: entry.hash, line, fields: entry.fields });
             end.push(entry.hash);
             any = true;
@@ -141,14 +161,24 @@ pub(super) fn walk(location: &Location, mut see: impl FnMut(&Tree, &Seen<'_>)) -
     }
     let first = first.unwrap_or_default();
     if let Some(hash) = missing_hash
-        && !gone.iter().any(|removed| removed.last + 1 == first && removed.hash == to_hex(&hash))
+        && !accounts_for(&gone, first, &to_hex(&hash))
     {
         let what = format!("its first {first} entries are missing, and no entry says that they were pruned");
         return Err(AuditError::Broken { place: location.pattern().display().to_string(), what });
     }
     let days = removable.first().zip(removable.last()).map(|((first, _), (last, _))| (first.day, last.day));
     let (size, last) = (end.tree.size(), to_hex(&end.hash));
-    Ok(Verified { first, size, segments: removable.len(), last, days, end, removable })
+    Ok(Verified { first, size, segments: removable.len(), last, days, recovered, end, removable })
+}
+
+/// Whether what was pruned is all that is missing: segments that join from the very first entry to where the log begins.
+fn accounts_for(gone: &[Removed], first: u64, hash: &str) -> bool {
+    let last = gone.iter().find(|removed| removed.last + 1 == first && removed.hash == hash);
+    let mut next = last.map(|removed| removed.first);
+    while let Some(before) = next.filter(|first| *first > 0) {
+        next = gone.iter().find(|removed| removed.last + 1 == before && removed.first < before).map(|removed| removed.first);
+    }
+    next == Some(0)
 }
 
 /// What a segment continues, by its first entry; none where that cannot be read.

@@ -167,7 +167,7 @@ pub struct AuditVerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
     /// A proof to be checked; no log is needed.
-    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint", requires = "key")]
+    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     pub proof: Option<PathBuf>,
     /// The public key that the checkpoint or the proof is signed with [default: that of audit.key_file].
     #[arg(long, value_name = "KEY")]

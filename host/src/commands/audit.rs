@@ -9,6 +9,7 @@ use crate::model::printable;
 use crate::report::{self, Format, plural};
 use crate::run::catch_up;
 use serde_json::json;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,7 +60,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 /// The public key to check by: one given, as it is or in a file, or that of the settings' key.
 fn public(given: Option<&str>, settings: &Settings) -> Result<String, Failure> {
     match given {
-        Some(text) if text.contains('+') => Ok(text.to_owned()),
+        Some(text) if Keys::is_public(text) => Ok(text.to_owned()),
         Some(file) => read(Path::new(file)),
         None => Ok(keys(settings)?.public),
     }
@@ -97,27 +98,35 @@ fn verify(args: &AuditVerifyArgs) -> Result<Exit, Failure> {
         }
         done => done.map_err(failed)?,
     };
+    if verified.segments == 0 {
+        let what = format!("{}: there is no log", location.pattern().display());
+        return Err(Failure::new(Exit::CouldNotRun, what, "check AUDIT_LOG_PATH, or the folder you are in"));
+    }
     tell(&verified, checkpoint.as_ref(), args.records.format);
     Ok(Exit::AsExpected)
 }
 
 fn tell(verified: &Verified, checkpoint: Option<&Checkpoint>, format: Format) {
-    let Verified { first, size, segments, last, days, .. } = verified;
+    let Verified { first, size, segments, last, days, recovered, .. } = verified;
     let since = checkpoint.map(|checkpoint| checkpoint.size);
     if format == Format::Json {
         let line = json!({
-            "schema": 1, "holds": true, "from": first, "entries": size, "segments": segments, "last": last, "checkpoint": since,
+            "schema": 1, "holds": true, "from": first, "entries": size, "segments": segments, "last": last, "checkpoint": since, "recovered": recovered,
         });
         return report::to_stdout(&line.to_string());
     }
-    let Some((from, to)) = days else { return report::to_stdout("the log is empty") };
+    let Some((from, to)) = days else { return };
     let count = usize::try_from(size - first).unwrap_or(usize::MAX);
     report::to_stdout(&format!("holds: {} in {}, from {from} to {to}", plural(count, "entry"), plural(*segments, "segment")));
     if *first > 0 {
         report::to_stdout(&format!("from entry {first} on; the {first} before it were pruned, as the log says itself"));
     }
+    if *recovered > 0 {
+        let times = if *recovered == 1 { "once".to_owned() } else { format!("{recovered} times") };
+        report::to_stdout(&format!("{times} a torn end was moved into quarantine, as the log says itself"));
+    }
     match since {
-        Some(since) => report::to_stdout(&format!("it has the {since} entries of the checkpoint, and {} since", size - since)),
+        Some(since) => report::to_stdout(&format!("it leads to the {since} entries of the checkpoint, with {} since", size - since)),
         None => report::to_stdout("without a checkpoint nobody can tell whether its end was cut off"),
     }
     report::to_stdout(&format!("last hash {last}"));
@@ -161,7 +170,8 @@ fn prove(args: &ProveArgs) -> Result<Exit, Failure> {
 
 fn write(args: &OutputArgs, text: &str) -> Result<Exit, Failure> {
     match &args.output {
-        Some(file) => std::fs::write(file, text)
+        Some(file) => std::fs::File::create(file)
+            .and_then(|mut to| to.write_all(text.as_bytes()).and_then(|()| to.sync_all()))
             .map_err(|e| Failure::new(Exit::CouldNotRun, format!("{}: {e}", file.display()), "check the folder and its permissions"))?,
         None => report::to_stdout(text.trim_end()),
     }
@@ -209,7 +219,7 @@ async fn reconcile(args: &ReconcileArgs) -> Result<Exit, Failure> {
         written =
             catch_up(&store, &log, None).await.map_err(|e| Failure::new(Exit::CouldNotRun, e, "check AUDIT_LOG_PATH and journal.path"))?;
     }
-    let missing = found.missing.len() - written;
+    let missing = found.missing.len().saturating_sub(written);
     if args.records.format == Format::Json {
         let ids: Vec<_> = found.missing.iter().map(|entry| &entry.audit_id).collect();
         let runs: Vec<_> = open.iter().map(|listed| json!({"run": listed.run.id, "vectors": listed.under_way})).collect();

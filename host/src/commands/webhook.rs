@@ -123,7 +123,7 @@ async fn flush(args: &FlushArgs) -> Result<Exit, Failure> {
     // Claims are told from those of the dead by a lease.
     let own = RunId::new();
     let _lease = Lease::take(store.path(), &own)?;
-    let counts = Courier::start(&outbox, &store, &own, None).finish(outbox.grace()).await;
+    let counts = Courier::start(&outbox, &store, &own, None).finish(outbox.grace(), std::future::pending()).await;
     let left = store.deliveries(&Pick { states: vec![DeliveryState::Waiting], ..Pick::default() }).await?.len();
     let attempts = plural(counts.failed, "attempt");
     report::to_stdout(&format!("{} delivered, {attempts} failed, {left} waiting", counts.delivered));

@@ -135,8 +135,15 @@ impl FromStr for InputHash {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let known = |text: &str| text.rsplit(':').next().and_then(from_hex).is_some() && text.len() <= 128;
-        if known(text) { Ok(Self(text.to_owned())) } else { Err(Malformed("is no hash of an input")) }
+        let keyed = |rest: &str| {
+            let id = |id: &str| id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit());
+            rest.split_once(':').is_some_and(|(key, mac)| id(key) && from_hex(mac).is_some())
+        };
+        if from_hex(text).is_some() || text.strip_prefix("hmac-sha256:").is_some_and(keyed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Malformed("is no hash of an input"))
+        }
     }
 }
 

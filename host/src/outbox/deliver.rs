@@ -6,6 +6,7 @@ use super::endpoint::{Endpoint, Told};
 use super::retry;
 use crate::model::RunId;
 use crate::store::{Due, Store, StoreError, Tried, now};
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -64,16 +65,29 @@ impl Courier {
         self.more.send_modify(|orders| orders.news += 1);
     }
 
-    /// Delivers what is due, and what becomes due within `grace`, and ends; attempts that are under way are waited for.
-    pub async fn finish(mut self, grace: Duration) -> Counts {
-        let until = Instant::now() + grace;
-        self.more.send_modify(|orders| orders.until = Some(until));
+    /// Delivers what is due, and what becomes due within `grace` and before `early` ends, and ends; attempts that are under way are
+    /// waited for.
+    pub async fn finish(mut self, grace: Duration, early: impl Future<Output = ()>) -> Counts {
+        let end = |until| self.more.send_modify(|orders: &mut Orders| orders.until = Some(until));
+        end(Instant::now() + grace);
         let mut sum = Counts::default();
-        while let Some(counts) = self.couriers.join_next().await {
-            let counts = counts.unwrap_or_default();
-            sum = Counts { delivered: sum.delivered + counts.delivered, failed: sum.failed + counts.failed };
+        tokio::pin!(early);
+        let mut hurried = false;
+        loop {
+            tokio::select! {
+                counts = self.couriers.join_next() => match counts {
+                    Some(counts) => {
+                        let counts = counts.unwrap_or_default();
+                        sum = Counts { delivered: sum.delivered + counts.delivered, failed: sum.failed + counts.failed };
+                    }
+                    None => return sum,
+                },
+                () = &mut early, if !hurried => {
+                    hurried = true;
+                    end(Instant::now());
+                }
+            }
         }
-        sum
     }
 }
 
@@ -142,7 +156,7 @@ async fn go(way: Way, mut orders: watch::Receiver<Orders>, told: Option<mpsc::Se
 async fn wake(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 

@@ -11,27 +11,34 @@ use std::sync::LazyLock;
 const VERSION: u32 = 1;
 
 /// What each detector looks for. A group, where there is one, is what is masked of a match.
-const FORMS: [(Detector, &str); 10] = [
-    (Detector::Key, r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\z)"),
+const FORMS: [(Detector, &str); 11] = [
+    (Detector::Key, r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\z)"),
     (Detector::Key, r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
     (Detector::Jwt, r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
-    (Detector::UrlPassword, r"\b[a-zA-Z][a-zA-Z0-9+.-]*://([^\s/:@]*:[^\s/@]+)@"),
-    (Detector::Email, r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"),
+    (Detector::UrlPassword, r#"\b[a-zA-Z][a-zA-Z0-9+.-]*://([^\s/:@"'<>{},;&]*:[^\s/"'<>{},;&]+)@"#),
+    (Detector::UrlPassword, r"\b[a-zA-Z][a-zA-Z0-9+.-]*://([A-Za-z0-9_.~-]{16,})@"),
+    (Detector::Email, r"[A-Za-z0-9._%+-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"),
     (
         Detector::Token,
-        r"\b(?:(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{10,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|glpat-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|AIza[\w-]{30,}|whsec_[A-Za-z0-9+/=]{16,})",
+        r"\b(?:(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{10,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|glpat-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|AIza[\w-]{30,}|whsec_[A-Za-z0-9+/=]{16,})",
     ),
     (
         Detector::Token,
-        r#"(?i)(?:\b(?:bearer|basic)\s+|\b(?:[a-z]+[_-])?(?:api[_-]?key|token|secret|password|passwd|pwd)["']?\s*[:=]\s*["']?)([^\s"'&,;<>{}]{8,})"#,
+        r#"(?i)(?:\b(?:bearer|basic)\s+|(?:api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|token|secret|password|passwd|passphrase|pwd)\\*["']?\s*[:=]\s*\\*["']?)([^\s"'&,;<>{}\\]{4,})"#,
     ),
     (Detector::Iban, r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"),
-    (Detector::Card, r"\b[2-6](?:[ -]?\d){12,18}\b"),
+    (Detector::Card, r"\b[3-6](?:[ -]?\d){12,18}\b|\b2(?:[ -]?\d){15}\b"),
     (
         Detector::Phone,
-        r"\+\d(?:[ ()./-]{0,2}\d){7,14}\b|\(\d{3}\) ?\d{3}-\d{4}\b|\b\d{3}[-. ]\d{3}[-. ]\d{4}\b|\b0\d{2,4}[ /-]\d{3,8}(?:[ -]\d{2,5})?\b",
+        r"(?:\+|%2B|\b00)[1-9](?:[ ()./-]{0,2}\d){7,14}\b|\(\d{3}\) ?\d{3}-\d{4}\b|\b(?:1[-. ])?\d{3}[-.]\d{3}[-.]\d{4}\b|\b\d{3} \d{3}-\d{4}\b|\b0\d(?: \d\d){4}\b|\b0\d{2,4} \d{3}(?: \d\d){2}\b|\b0\d{2,4}[ /-]\d{3,8}(?:[ -]\d{2,5})?\b",
     ),
 ];
+
+/// How long userinfo in a URL can be, in bytes.
+const USERINFO: usize = 256;
+/// Endings of names with an `@` that are files or versions rather than hosts.
+const FILES: [&str; 17] =
+    ["png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "mjs", "cjs", "ts", "tsx", "json", "tgz", "gz", "zip"];
 
 /// What is looked for.
 #[derive(Debug, Default)]
@@ -99,8 +106,12 @@ impl Rules {
     pub(super) fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Range<usize>, &'a str)> {
         self.any.matches(text).into_iter().filter_map(|n| Some((self.names.get(n)?, self.forms.get(n)?))).flat_map(move |(name, form)| {
             form.captures_iter(text).filter_map(move |found| {
-                let part = found.get(1).or(found.get(0))?;
-                let range = name.checked(text, part.range())?;
+                // An organisation's rule may have groups for reasons of its own: only one named `mask` is ours.
+                let part = match name {
+                    Name::Own(_) => found.name("mask"),
+                    Name::Built(_) => found.get(1),
+                };
+                let range = name.checked(text, part.or(found.get(0))?.range())?;
                 Some((range, name.as_str()))
             })
         })
@@ -126,24 +137,59 @@ impl Name {
         let digits = part.bytes().filter(u8::is_ascii_digit).count();
         match self {
             // A password before a host is the business of another detector, and the host is worth knowing.
-            Self::Built(Detector::Email) => (!is_userinfo(text.get(..range.start)?)).then_some(range),
-            Self::Built(Detector::Card) => ((13..=19).contains(&digits) && luhn(part)).then_some(range),
+            Self::Built(Detector::Email) => (!is_userinfo(text, range.start) && !is_file(part)).then_some(range),
+            Self::Built(Detector::Card) => is_card(part).then_some(range),
             Self::Built(Detector::Iban) => iban(part).map(|length| range.start..range.start + length),
             Self::Built(Detector::Phone) => {
-                let least = if part.starts_with('+') { 8 } else { 9 };
-                ((least..=15).contains(&digits) && stands_apart(text, &range)).then_some(range)
+                let international = part.starts_with(['+', '%']) || part.starts_with("00");
+                let number = digits - if part.starts_with('%') { 1 } else { 0 };
+                ((if international { 8 } else { 9 })..=16).contains(&number).then_some(range).filter(|range| stands_apart(text, range))
             }
-            // Words after `token:` are words about a token.
-            Self::Built(Detector::Token) => part.bytes().any(|b| b.is_ascii_digit()).then_some(range),
+            Self::Built(Detector::Token) => is_secret(text, &range).then_some(range),
+            Self::Own(_) => (!range.is_empty()).then_some(range),
             _ => Some(range),
         }
     }
 }
 
-/// Whether what follows stands between the scheme and the host of a URL.
-fn is_userinfo(before: &str) -> bool {
-    let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
-    word.rsplit_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?']))
+/// Whether what stands after a name that promises a secret is one: a word about a token, a path, an address or a place in a file is not.
+fn is_secret(text: &str, range: &Range<usize>) -> bool {
+    let part = text.get(range.clone()).unwrap_or_default();
+    let place = part.rsplit(':').take(2).all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b')')) && part.contains(':');
+    if place || part.starts_with('/') || part.starts_with("arn:") || part.contains("://") {
+        return false;
+    }
+    let before = text.get(..range.start).unwrap_or_default();
+    // What is quoted or assigned is a value; what follows a colon in a sentence may be any word.
+    match before.chars().next_back() {
+        Some('"' | '\'') => true,
+        Some('=') => part.len() >= 6,
+        _ => part.len() >= 8 && part.bytes().any(|b| b.is_ascii_digit()),
+    }
+}
+
+/// Whether something with an `@` is the name of a file or of a repository.
+fn is_file(text: &str) -> bool {
+    let ending = text.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    FILES.contains(&ending.as_str()) || text.starts_with("git@")
+}
+
+/// Whether a text at `at` stands between the scheme and the host of a URL.
+fn is_userinfo(text: &str, at: usize) -> bool {
+    let before = text.get(text.floor_char_boundary(at.saturating_sub(USERINFO))..at).unwrap_or_default();
+    before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "._~%!$*+:-@".contains(c)).ends_with("://") && before.contains(':')
+}
+
+/// Whether digits have the beginning and the length of a card number, and its check digit.
+fn is_card(text: &str) -> bool {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let first = |n: usize| digits.get(..n).and_then(|d| d.parse::<u32>().ok()).unwrap_or_default();
+    let known = match (first(1), first(2), digits.len()) {
+        (4, _, 13 | 16 | 19) | (5, 51..=55, 16) | (3, 34 | 37, 15) | (3, 30 | 36 | 38, 14) | (3, 35, 16) | (6, _, 16..=19) => true,
+        (2, _, 16) => (2221..=2720).contains(&first(4)),
+        _ => false,
+    };
+    known && luhn(&digits)
 }
 
 /// Whether digits are not the midst of a longer row of them, such as a UUID or an account number in groups.
@@ -210,6 +256,20 @@ mod tests {
             ("token", "Authorization: Bearer abc.DEF-123456", "abc.DEF-123456"),
             ("token", "key sk_live_4eC39HqLyjWDarjtT1", "sk_live_4eC39HqLyjWDarjtT1"),
             ("token", "?client_secret=s3cr3t-value&x", "s3cr3t-value"),
+            ("token", r#"{"accessToken":"abc123def456"}"#, "abc123def456"),
+            ("token", r#"said {\"password\":\"hunter2\"}"#, "hunter2"),
+            ("token", "dbPassword=correcthorse", "correcthorse"),
+            ("token", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG", "wJalrXUtnFEMI/K7MDENG"),
+            ("url-password", "postgres://app:p@ssw0rd@db/x", "app:p@ssw0rd"),
+            ("url-password", "https://0123456789abcdef0123@host/x", "0123456789abcdef0123"),
+            ("email", r#"{"url":"https://api.example.com","m":"bob@example.org"}"#, "bob@example.org"),
+            ("email", "url=https://host.example&mail=eve@example.com", "eve@example.com"),
+            ("email", "?m=eve%40example.com", "eve%40example.com"),
+            ("phone", "call 1-800-555-1234", "1-800-555-1234"),
+            ("phone", "0171 123 45 67 called", "0171 123 45 67"),
+            ("phone", "01 23 45 67 89", "01 23 45 67 89"),
+            ("phone", "0049 30 1234567", "0049 30 1234567"),
+            ("card", "2223 0031 2200 3222", "2223 0031 2200 3222"),
             ("key", "AKIAIOSFODNN7EXAMPLE is wrong", "AKIAIOSFODNN7EXAMPLE"),
             (
                 "key",
@@ -233,6 +293,9 @@ mod tests {
             "2026-11-25T10:11:12.123+00:00 request 1767225600000 took 1500 ms",
             "id a1b2c3d4-e5f6-7890-abcd-ef1234567890, 00000000-0000-4000-8000-000000000000, order 4111111111111112",
             "Unexpected token: expected string, password: required",
+            "Unexpected token: /app/src/parser.js:12:33, pwd=/home/app/releases/2026, token: main.js:12:33",
+            "sizes 120 350 1024, +0000 2026-11-25, at 20261125101112 and 20261125101116",
+            "icon@2x.png scope+pkg@1.2.3.tgz git@github.com:org/repo",
             "user@localhost over https://api.example.com:8443/v1?x=1",
             "DE00 3704 0044 0532 0130 00 is no IBAN",
             "05-11-2026 and 12.05.2026, version 10.20.30",
@@ -254,6 +317,8 @@ mod tests {
         assert!(ours.set().starts_with("1-"));
         let wrong = |form| rules(&[("x", form)]).unwrap_err();
         assert!(wrong("(").starts_with("privacy.rules.x: error: unclosed group"), "{}", wrong("("));
+        let part = rules(&[("x", r"(\d{3})-(?<mask>\d{4})"), ("y", r"(a)(b)")]).unwrap();
+        assert_eq!(part.find("123-4567 ab").map(|(range, _)| range).collect::<Vec<_>>(), [4..8, 9..11]);
         assert_eq!(wrong("a*"), "privacy.rules.x: matches an empty text, and so every text");
     }
 }

@@ -101,7 +101,13 @@ fn collect(value: &Value, values: &mut Vec<(String, Manner)>) {
             }
         }
         Value::String(text) => {
-            let manner = if text.trim().len() < SHORT { Manner::Alone } else { Manner::Within };
+            let digits = text.trim().bytes().all(|b| b.is_ascii_digit());
+            let manner = match text.trim().chars().count() {
+                ..=SHORT if !digits => Manner::Alone,
+                ..SHORT => Manner::Alone,
+                _ if digits => Manner::Number,
+                _ => Manner::Within,
+            };
             values.extend(forms(text.trim()).into_iter().map(|form| (form, manner)));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, values)),
@@ -121,5 +127,24 @@ fn forms(text: &str) -> Vec<String> {
         let _ = if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { write!(out, "{}", char::from(b)) } else { write!(out, "%{b:02X}") };
         out
     });
-    vec![text.to_owned(), json, percent.replace("%20", "+"), percent]
+    // JavaScript's encodeURIComponent leaves these as they are.
+    let component = ["%21!", "%27'", "%28(", "%29)", "%2A*"].iter().fold(percent.clone(), |out, pair| out.replace(&pair[..3], &pair[3..]));
+    let ascii: String = json.chars().flat_map(escaped).collect();
+    let html = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;");
+    let again = Value::from(json.as_str()).to_string();
+    let again = again.get(1..again.len() - 1).unwrap_or_default().to_owned();
+    let plus = percent.replace("%20", "+");
+    let mut forms = vec![text.to_owned(), text.to_uppercase(), text.to_lowercase(), json, again, ascii, html, plus, component, percent];
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+/// A character as JSON of ASCII alone has it.
+fn escaped(c: char) -> Vec<char> {
+    if c.is_ascii() {
+        return vec![c];
+    }
+    let mut units = [0; 2];
+    c.encode_utf16(&mut units).iter().flat_map(|unit| format!("\\u{unit:04x}").chars().collect::<Vec<_>>()).collect()
 }

@@ -195,7 +195,7 @@ fn problem_step(kind: &str) -> &'static str {
 /// A number of things, as `1 entry` and `2 entries`.
 #[must_use]
 pub fn plural(number: usize, what: &str) -> String {
-    match (number, what.strip_suffix('y')) {
+    match (number, what.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']))) {
         (1, _) => format!("1 {what}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),
         _ => format!("{number} {what}s"),

@@ -35,15 +35,19 @@ impl Lease {
     }
 }
 
+/// Whether a path still leads to a file that was opened there.
 #[cfg(unix)]
-fn is_still_there(file: &File, path: &Path) -> bool {
+#[must_use]
+pub fn is_still_there(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let own = file.metadata().map(|m| (m.dev(), m.ino()));
     own.is_ok_and(|own| std::fs::metadata(path).is_ok_and(|there| own == (there.dev(), there.ino())))
 }
 
+/// Whether a path still leads to a file that was opened there.
 #[cfg(not(unix))]
-fn is_still_there(_: &File, path: &Path) -> bool {
+#[must_use]
+pub fn is_still_there(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
