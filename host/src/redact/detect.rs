@@ -171,7 +171,9 @@ fn is_secret(text: &str, range: &Range<usize>) -> bool {
 /// Whether something with an `@` is the name of a file or of a repository.
 fn is_file(text: &str) -> bool {
     let ending = text.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    FILES.contains(&ending.as_str()) || text.starts_with("git@")
+    // `icon@2x.png`, `package@1.2.3.tgz`; but `eve@example.com.js` holds an address all the same.
+    let number = text.split_once('@').is_some_and(|(_, host)| host.starts_with(|c: char| c.is_ascii_digit()));
+    (number && FILES.contains(&ending.as_str())) || text.starts_with("git@")
 }
 
 /// Whether a text at `at` stands between the scheme and the host of a URL.
@@ -265,6 +267,7 @@ mod tests {
             ("email", r#"{"url":"https://api.example.com","m":"bob@example.org"}"#, "bob@example.org"),
             ("email", "url=https://host.example&mail=eve@example.com", "eve@example.com"),
             ("email", "?m=eve%40example.com", "eve%40example.com"),
+            ("email", "at f (eve@example.org.js:1:1)", "eve@example.org.js"),
             ("phone", "call 1-800-555-1234", "1-800-555-1234"),
             ("phone", "0171 123 45 67 called", "0171 123 45 67"),
             ("phone", "01 23 45 67 89", "01 23 45 67 89"),
