@@ -292,7 +292,7 @@ mod tests {
             let lost = bad.len() < good.len();
             let with = verify(&again.location, Some(&Checkpoint::read(&checkpoint, &keys.public).unwrap()));
             assert!(!lost || with.is_err(), "variant {variant}: the checkpoint would know");
-            for extra in log.location.segments().unwrap().iter().filter(|s| s.path != segment && s.name() > "audit-2026-01-02".to_owned()) {
+            for extra in log.location.segments().unwrap().iter().filter(|s| s.path != segment && s.name().as_str() > "audit-2026-01-02") {
                 std::fs::remove_file(&extra.path).unwrap();
             }
         }
