@@ -134,7 +134,7 @@ async fn deliveries() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("journal.db")).unwrap();
     let run = RunId::new();
-    store.begin(&run, DELIVERIES, &[]).await.unwrap();
+    store.begin(&run, DELIVERIES, "", &[]).await.unwrap();
     let mut all = tokio::task::JoinSet::new();
     for n in 0..DELIVERIES {
         let (store, run, outcome) = (store.clone(), run.clone(), outcome(n));
@@ -156,7 +156,7 @@ async fn journal() {
     let each = async |path: &Path| {
         let store = Arc::new(Store::open(path).unwrap());
         let run = RunId::new();
-        store.begin(&run, VECTORS, &[]).await.unwrap();
+        store.begin(&run, VECTORS, "", &[]).await.unwrap();
         let places = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let began = Instant::now();
         let mut all = tokio::task::JoinSet::new();

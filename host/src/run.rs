@@ -100,11 +100,18 @@ impl Run {
                 let next = match waiting.next() {
                     None => break,
                     Some((place, Ok(vector))) => self.taxi(place, vector).await,
-                    Some((_, Err(why))) => Err(why),
+                    Some((_, Err(why))) => Err(Halt::Changed(why)),
                 };
                 let flight = match next {
                     Ok(flight) => Arc::new(flight),
-                    Err(why) => {
+                    Err(halt) => {
+                        let why = match halt {
+                            Halt::Changed(why) => why,
+                            Halt::Journal(why) => {
+                                let _ = events.send(Event::NotRecorded(why.clone())).await;
+                                why
+                            }
+                        };
                         let _ = events.send(Event::NoMore(why)).await;
                         no_more = true;
                         break;
@@ -141,20 +148,20 @@ impl Run {
     }
 
     /// What is known of a vector before it is run; an error where it is another than it was.
-    async fn taxi(&self, place: usize, vector: Vector) -> Result<Flight, String> {
+    async fn taxi(&self, place: usize, vector: Vector) -> Result<Flight, Halt> {
         let before = match self.resume {
             Resume::No => None,
-            Resume::Careful | Resume::Resubmit => self.store.known(&self.id, place).await.map_err(|e| e.to_string())?,
+            Resume::Careful | Resume::Resubmit => self.store.known(&self.id, place).await.map_err(|e| Halt::Journal(e.to_string()))?,
         };
         if let Some(known) = &before
             && !known.is(&vector.name, vector.action, vector.environment, &self.privacy.hasher.hash(&vector.input))
         {
             let was = &known.is.0;
-            return Err(format!(
+            return Err(Halt::Changed(format!(
                 "vector {} ({}) is not what it was when the run was begun ({was}): the files or privacy.key were changed",
                 place + 1,
                 vector.name
-            ));
+            )));
         }
         let again = self.resume == Resume::Resubmit && before.as_ref().is_some_and(|known| known.is_ambiguous());
         let stage = before.filter(|_| !again).map_or(Stage::NotSent, |known| known.stage);
@@ -185,10 +192,14 @@ impl Run {
         if session.is_polled() && flight.stage == Stage::NotSent {
             record.submitted(&session.id).await;
         }
-        let since = session.since;
+        let (since, session_id) = (session.since, session.id.clone());
         let ended = tokio::select! {
             ended = self.api.trace(session) => ended,
-            () = stopped(&mut stop) => return let_go(outcome, asked),
+            () = stopped(&mut stop) => {
+                // Once more: it may be that it could not be written down before.
+                record.submitted(&session_id).await;
+                return let_go(outcome, asked);
+            }
         };
         // How long an execution took that went on while nobody looked is not known.
         let watched = flight.stage == Stage::NotSent;
@@ -199,7 +210,10 @@ impl Run {
                 outcome.ran_at_least_ms = ran.and_then(|ran| u64::try_from(ran.as_millis()).ok());
                 judge(&self.jury, ended.trace, asked, outcome).await
             }
-            Err(error @ ApiError::Unreadable(_)) => not_compared(outcome, asked, error),
+            // None of these says anything of the execution.
+            Err(error @ (ApiError::Unreadable(_) | ApiError::Credentials(_) | ApiError::Settings(_) | ApiError::Unreachable(_))) => {
+                not_compared(outcome, asked, error)
+            }
             Err(error) => {
                 if let ApiError::Deadline { last, .. } = &error {
                     outcome.status.clone_from(last);
@@ -209,6 +223,14 @@ impl Run {
             }
         }
     }
+}
+
+/// Why no further vector is run.
+enum Halt {
+    /// It cannot be read, or is another than it was.
+    Changed(String),
+    /// What became of it before cannot be looked up.
+    Journal(String),
 }
 
 /// Where outcomes are brought.

@@ -120,6 +120,24 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Only looks: on a connection of its own, so that a long look keeps nobody from writing. What is in memory has one connection.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.is_in_memory() {
+            return self.act(work).await;
+        }
+        let path = self.path.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let connection = Connection::open(&path).and_then(|c| c.busy_timeout(BUSY).map(|()| c));
+            connection.and_then(|c| c.pragma_update(None, "query_only", true).and_then(|()| work(&c))).map_err(|e| sort(&path, &e))
+        });
+        looked.await.unwrap_or_else(|_| Err(gone(&self.path)))
+    }
+}
+
 /// The writer: as much as waits goes into one transaction. While it is written the next gathers.
 async fn write(mut waiting: mpsc::Receiver<Job>, connection: Connection, path: PathBuf) {
     let mut connection = Some(connection);
@@ -143,7 +161,8 @@ async fn write(mut waiting: mpsc::Receiver<Job>, connection: Connection, path: P
 fn commit(connection: &Connection, jobs: Vec<Job>, path: &Path) {
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     let answers: Vec<Answer> = match &begun {
-        Ok(()) => jobs.into_iter().map(|job| job(Some(connection))).collect(),
+        // Where SQLite has ended the transaction by itself (a full disk, for one), nothing more may be done as if there were one.
+        Ok(()) => jobs.into_iter().map(|job| job(Some(connection).filter(|c| !c.is_autocommit()))).collect(),
         Err(_) => jobs.into_iter().map(|job| job(None)).collect(),
     };
     let done = begun.and_then(|()| connection.execute_batch("COMMIT")).map_err(|e| sort(path, &e));
@@ -181,7 +200,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     // FULL: a commit is on disk before it is answered (<https://sqlite.org/pragma.html#pragma_synchronous>); NORMAL could lose the record
     // of a submit in a power cut.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")
+        // (On macOS a sync reaches the disk with `fullfsync` only.)
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA fullfsync = ON;")
         .map_err(|e| failed(&e))?;
     match schema::migrate(&mut connection) {
         Ok(()) => Ok(connection),

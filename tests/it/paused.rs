@@ -107,7 +107,7 @@ pub async fn run_against(simulator: Running, more: &str, change: impl Fn(&mut Se
         privacy: Arc::new(Privacy { rules: Rules::default(), hasher: InputHasher::default() }),
         concurrency: settings.api.concurrency.get(),
     });
-    run.store.begin(&run.id, vectors.len(), &[]).await.unwrap();
+    run.store.begin(&run.id, vectors.len(), "", &[]).await.unwrap();
     let (events, mut happened) = mpsc::channel(64);
     let (_stop, stopped) = watch::channel(false);
     let began = Instant::now();

@@ -112,6 +112,47 @@ fn an_interrupted_run_prints_how_to_go_on_and_that_command_does() {
 }
 
 #[test]
+fn a_resume_that_cannot_ask_closes_nothing() {
+    let simulator = Simulator::of(&scenario(&completed(), &json!({"runningMs": 1500})));
+    let mut bench = Bench::against(&simulator);
+    bench.file("vectors.json", vector().to_string());
+    let child = start(&bench, &["run", "vectors.json"]);
+    await_requests(&simulator, "/debug", 1);
+    std::thread::sleep(Duration::from_millis(150));
+    kill(child);
+    // Elsewhere its session is not known, and the rest is not to be run there.
+    bench.env("CXONE_CLIENT_ID", "another");
+    let elsewhere = resumed(&bench, &[]);
+    assert!(elsewhere.code == 2 && elsewhere.stderr.contains("was begun on another platform, or as another client"), "{elsewhere:?}");
+    bench.env("CXONE_CLIENT_ID", "demo-client").env("CXONE_CLIENT_SECRET", "wrong");
+    let refused = resumed(&bench, &[]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.outcome()["problem"].as_str().unwrap().starts_with("credentials: "), "{refused:?}");
+    bench.env("CXONE_CLIENT_SECRET", "demo-secret");
+    let done = resumed(&bench, &[]);
+    assert_eq!((done.code, &done.outcome()["status"], simulator.executed()), (0, &json!("COMPLETED"), 1), "{done:?}");
+}
+
+#[test]
+fn a_second_submit_that_is_killed_can_be_gone_on_with() {
+    let simulator = Simulator::of(&scenario(&completed(), &json!({"submit": [{"delayMs": 60000}], "runningMs": 1500})));
+    let bench = Bench::against(&simulator);
+    bench.file("vectors.json", vector().to_string());
+    let child = start(&bench, &["run", "vectors.json"]);
+    await_requests(&simulator, "/debug", 1);
+    kill(child);
+    assert_eq!(resumed(&bench, &[]).code, 1);
+    let child = start(&bench, &["run", "--resume", "--resubmit-ambiguous"]);
+    await_requests(&simulator, "/debug", 2);
+    std::thread::sleep(Duration::from_millis(150));
+    kill(child);
+    let listed = bench.tracejury(&["runs", "list", "--format", "json"]).outcome();
+    assert_eq!((&listed["state"], &listed["underWay"]), (&json!("interrupted"), &json!(1)), "{listed}");
+    let done = resumed(&bench, &[]);
+    assert_eq!((done.code, &done.outcome()["status"], simulator.requests("/debug").len()), (0, &json!("COMPLETED"), 2), "{done:?}");
+}
+
+#[test]
 fn what_was_changed_meanwhile_is_not_run() {
     let simulator = Simulator::of(&scenario(&completed(), &json!({"runningMs": 60000})));
     let bench = Bench::against(&simulator);

@@ -101,6 +101,12 @@ pub struct PurgeArgs {
     /// Those older than this, such as 30d or 12h.
     #[arg(long, value_name = "AGE")]
     pub older_than: humantime::Duration,
+    /// To this endpoint only.
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+    /// Those that still wait too.
+    #[arg(long)]
+    pub waiting: bool,
     /// Settings and output.
     #[command(flatten)]
     pub records: Records,

@@ -8,7 +8,7 @@ use crate::cli::RunArgs;
 use crate::config::Settings;
 use crate::debug_api::{DebugApi, Traffic};
 use crate::exit::{Exit, Failure};
-use crate::model::RunId;
+use crate::model::{Digest, RunId};
 use crate::outbox::Outbox;
 use crate::report::{self, Format, Report, Summary};
 use crate::run::{Event, Resume, Run, catch_up};
@@ -46,6 +46,11 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
             format!("the files hold {} vectors; when run {} was begun they held {}", suite.count(), listed.run.id, listed.run.vectors);
         return Err(Failure::new(Exit::Usage, what, "put the files back as they were, or start a new run"));
     }
+    if let Some(listed) = before.as_ref().filter(|listed| listed.run.platform != platform(&settings)) {
+        let what =
+            format!("run {} was begun on another platform, or as another client: its sessions are not to be found here", listed.run.id);
+        return Err(Failure::new(Exit::Usage, what, "set api.profile, api.base_url, api.discovery_url and api.client_id as they were"));
+    }
     let resume = match (&before, args.resubmit_ambiguous) {
         (None, _) => Resume::No,
         (Some(_), false) => Resume::Careful,
@@ -58,6 +63,12 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
     let collector = Collector::new(&settings.plugins.unclassified);
     let summary = drive(run, suite, args.common.format, &notes, &collector).await?;
     Ok(Exit::of(&summary))
+}
+
+/// Where runs go, and as whom, in a form that tells nothing but whether it is the same.
+fn platform(settings: &Settings) -> String {
+    let api = &settings.api;
+    Digest::of(format!("{}\n{}\n{}\n{}", api.profile, api.base_url, api.discovery_url, api.client_id).as_bytes()).hex()
 }
 
 /// All vectors of all files, checked, or all problems of all files.
@@ -133,7 +144,7 @@ pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> 
 /// Takes the lease of a run and writes down that it begins; what is too old goes, and what an earlier process left undone in the audit log
 /// is done. The lease must be held for as long as the run goes on.
 pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], settings: &Settings) -> Result<Lease, Failure> {
-    let lease = Lease::take(run.store.path(), &run.id)?.ok_or_else(|| {
+    let lease = lease(run).await?.ok_or_else(|| {
         Failure::new(
             Exit::CouldNotRun,
             format!("another process is at run {}", run.id),
@@ -146,7 +157,9 @@ pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], settings:
             // Resumed from another folder it must find the same file.
             false => std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string(),
         };
-        run.store.begin(&run.id, suite.count(), &files.iter().map(name).collect::<Vec<_>>()).await?;
+        run.store.begin(&run.id, suite.count(), &platform(settings), &files.iter().map(name).collect::<Vec<_>>()).await?;
+    } else {
+        run.store.go_on(&run.id).await?;
     }
     let oldest = now().saturating_sub(i64::try_from(settings.journal.keep_days.get()).unwrap_or(i64::MAX).saturating_mul(86_400_000));
     run.store.forget_runs(oldest).await?;
@@ -161,6 +174,18 @@ pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], settings:
         }
     }
     Ok(lease)
+}
+
+/// The lease of a run. Others take it for a moment to see whether somebody has it, and for what was left undone of it.
+async fn lease(run: &Run) -> Result<Option<Lease>, Failure> {
+    for _ in 0..20 {
+        if let Some(lease) = Lease::take(run.store.path(), &run.id)? {
+            return Ok(Some(lease));
+        }
+        // A lock of a file tells nobody when it is free.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Ok(None)
 }
 
 /// The command that goes on with a run.
@@ -247,7 +272,10 @@ pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes,
     let summary = report.finish(&lines);
     running.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("the run broke off: {e}"), "please report this"))?;
     if let Some(why) = no_more {
-        return Err(Failure::new(Exit::Usage, why, "leave vector files as they are while they are run; what is above was run"));
+        return Err(match summary.not_recorded.is_empty() {
+            true => Failure::new(Exit::Usage, why, "leave vector files as they are while they are run; what is above was run"),
+            false => Failure::new(Exit::CouldNotRun, why, "check journal.path, and resume the run; what is above was run"),
+        });
     }
     if summary.vectors < total {
         let lost = total - summary.vectors;

@@ -120,6 +120,8 @@ impl Ticket {
             Some(median) => grown.unwrap_or(median / 4).clamp(self.first, self.ceiling.max(self.first)),
             None if self.scout => grown.unwrap_or(self.first * 5 / 4).min(self.ceiling.max(self.first)),
             // Without a ceiling: what is not known to be soon is left to the scouts.
+            // With one for those who come late: no scout will tell them more.
+            None if self.late => grown.unwrap_or(self.ceiling).min(self.ceiling.max(self.first)),
             None => grown.unwrap_or(self.ceiling),
         };
         self.interval = Some(interval);

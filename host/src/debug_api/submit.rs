@@ -59,10 +59,10 @@ pub(super) async fn submit(
             }
             got => got?,
         };
-        let since = Instant::now();
         let about = About { action: vector.action, environment: vector.environment, session: None };
         let request = api.request(Method::POST, api.profile.submit.parts(), about, &got.token).await?;
         witness.sending().await.map_err(ApiError::NotRecorded)?;
+        let since = Instant::now();
         let sent = send(api, request.header("content-type", "application/json").body(body.clone()), stop).await?;
         if was_not_processed(&sent) {
             witness.unprocessed().await;

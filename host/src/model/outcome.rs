@@ -111,16 +111,13 @@ impl Outcome {
         self.session_id.is_some() || self.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::Ambiguous)
     }
 
-    /// Whether nothing more is to come: an interrupted session goes on, and what certainly was not submitted for a reason that lies
-    /// outside of its vector can be yet.
+    /// Whether nothing more is to come: an interrupted session goes on, and what was kept from being submitted or asked about by something
+    /// that lies outside of its vector can be yet.
     #[must_use]
     pub fn is_final(&self) -> bool {
         use ProblemKind::{Credentials, Interrupted, Journal, Settings, Unreachable};
-        self.problem.as_ref().is_none_or(|problem| match problem.kind {
-            Interrupted => false,
-            Unreachable | Credentials | Settings | Journal => self.session_id.is_some(),
-            _ => true,
-        })
+        let lies_outside = |kind| matches!(kind, Interrupted | Unreachable | Credentials | Settings | Journal);
+        self.problem.as_ref().is_none_or(|problem| !lies_outside(problem.kind))
     }
 
     /// The verdicts that name another classification than the outcome does.

@@ -1,7 +1,7 @@
 //! One endpoint: what it wants to be told, and one attempt at telling it.
 
 use super::signature::Signer;
-use super::{MAX_ANSWER, OutboxError, guard};
+use super::{MAX_ANSWER, OutboxError, event, guard};
 use crate::config::{self, Form, Webhook};
 use crate::http::{CallError, Http, Trust};
 use crate::model::{Classification, Digest, Environment, Outcome};
@@ -76,10 +76,8 @@ impl Endpoint {
     /// One attempt. The signature is of now, the id and the body are those of all attempts.
     pub(super) async fn tell(&self, id: &str, body: &str) -> Told {
         let now = chrono::Utc::now().timestamp();
-        let media_type = match self.form {
-            Form::Plain => "application/json",
-            Form::CloudEvents => "application/cloudevents+json",
-        };
+        // By the body, which may be of a time when the settings were others.
+        let media_type = if event::is_cloud_event(body) { "application/cloudevents+json" } else { "application/json" };
         let mut request = self
             .http
             .post(&self.url)

@@ -74,6 +74,11 @@ pub(super) fn body(outcome: &Outcome, session: &SessionId, id: &str, form: Form)
     wrapped.unwrap_or_default()
 }
 
+/// Whether a body of ours is a CloudEvent: an event alone begins with its schema.
+pub(super) fn is_cloud_event(body: &str) -> bool {
+    body.starts_with("{\"specversion\":")
+}
+
 fn event(outcome: &Outcome, session: &SessionId) -> String {
     let fault = outcome.fault.as_ref();
     let event = Event {

@@ -25,7 +25,12 @@ pub async fn catch_up(store: &Store, log: &Arc<AuditLog>, own: Option<&RunId>) -
         }
         let ids: Vec<_> = entries.iter().map(|entry| entry.audit_id.clone()).collect();
         let log = Arc::clone(log);
-        let done = tokio::task::spawn_blocking(move || log.append_missing(&entries)).await.map_err(|e| e.to_string())?;
+        let append = move || {
+            let written = log.append_missing(&entries)?;
+            // They are noted as written for good: so they must be.
+            log.sync().map(|()| written)
+        };
+        let done = tokio::task::spawn_blocking(append).await.map_err(|e| e.to_string())?;
         written += done.map_err(|e| e.to_string())?;
         store.written(ids).await.map_err(|e| e.to_string())?;
     }

@@ -99,10 +99,17 @@ pub struct Pick {
     pub before: Option<i64>,
 }
 
+/// Why nothing is delivered to whoever said so.
+const DISABLED: &str = "the endpoint is disabled: it answered 410";
+
 pub(super) fn put(connection: &Connection, run: &str, parcels: &[Parcel]) -> rusqlite::Result<()> {
-    let mut insert =
-        connection.prepare_cached("INSERT OR IGNORE INTO delivery (id, endpoint, run, made, body, due) VALUES (?1, ?2, ?3, ?4, ?5, ?4)")?;
-    parcels.iter().try_for_each(|p| insert.execute(params![p.id, p.endpoint, run, now(), p.body]).map(drop))
+    // For whoever is disabled it is a dead letter from the start: it can be replayed, and does not wait for ever.
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO delivery (id, endpoint, run, made, body, due, state, why)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?4, CASE WHEN off THEN 2 ELSE 0 END, CASE WHEN off THEN ?6 END
+         FROM (SELECT EXISTS (SELECT 1 FROM disabled WHERE endpoint = ?2) AS off)",
+    )?;
+    parcels.iter().try_for_each(|p| insert.execute(params![p.id, p.endpoint, run, now(), p.body, DISABLED]).map(drop))
 }
 
 impl Store {
@@ -150,7 +157,7 @@ impl Store {
         .await
     }
 
-    /// Writes down how an attempt at a claimed parcel went.
+    /// Writes down how an attempt at a claimed parcel went. What another has delivered meanwhile is not undone by one that failed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -165,7 +172,7 @@ impl Store {
             c.prepare_cached(
                 "UPDATE delivery SET state = :state, attempts = attempts + 1, claimed = 0, due = coalesce(:next, due), why = :why,
                      ended = CASE WHEN :state = 0 THEN NULL ELSE :now END
-                 WHERE id = :id AND endpoint = :endpoint",
+                 WHERE id = :id AND endpoint = :endpoint AND (state = 0 OR :why IS NULL)",
             )?
             .execute(named_params! {
                 ":state": state, ":next": tried.next, ":why": tried.why, ":now": now(), ":id": id, ":endpoint": endpoint,
@@ -179,14 +186,19 @@ impl Store {
         .await
     }
 
-    /// Disables an endpoint at an address: it said that it wants nothing any more.
+    /// Disables an endpoint at an address: it said that it wants nothing any more. What waits for it is dead.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn disable(&self, endpoint: &str, address: &str) -> Result<(), StoreError> {
         let (endpoint, address) = (endpoint.to_owned(), address.to_owned());
-        self.act(move |c| c.execute("INSERT OR REPLACE INTO disabled VALUES (?1, ?2, ?3)", params![endpoint, address, now()]).map(drop))
-            .await
+        self.act(move |c| {
+            c.execute("INSERT OR REPLACE INTO disabled VALUES (?1, ?2, ?3)", params![endpoint, address, now()])?;
+            let mut update =
+                c.prepare("UPDATE delivery SET state = 2, ended = ?2, why = ?3 WHERE state = 0 AND endpoint = ?1 AND claimed <= ?2")?;
+            update.execute(params![endpoint, now(), DISABLED]).map(drop)
+        })
+        .await
     }
 
     /// Whether an endpoint is disabled. At another address than it was disabled at it is not, and never was.
@@ -209,11 +221,16 @@ impl Store {
     pub async fn next_due(&self, endpoint: &str) -> Result<Option<i64>, StoreError> {
         let endpoint = endpoint.to_owned();
         self.act(move |c| {
+            // Two questions that an index answers each; the lesser of max(due, claimed) over all would be looked for in every row.
             let mut select = c.prepare_cached(
-                "SELECT min(max(due, claimed)) FROM delivery WHERE state = 0 AND endpoint = ?1
-                     AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.endpoint = ?1)",
+                "SELECT min(at) FROM (
+                     SELECT * FROM (SELECT due AS at FROM delivery WHERE state = 0 AND endpoint = ?1 AND claimed <= ?2 ORDER BY due LIMIT 1)
+                     UNION ALL
+                     SELECT * FROM (SELECT claimed AS at FROM delivery
+                         WHERE state = 0 AND endpoint = ?1 AND claimed > 0 AND claimed > ?2 ORDER BY claimed LIMIT 1))
+                 WHERE NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.endpoint = ?1)",
             )?;
-            select.query_row([endpoint], |row| row.get(0))
+            select.query_row(params![endpoint, now()], |row| row.get(0))
         })
         .await
     }
@@ -224,7 +241,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn deliveries(&self, pick: &Pick) -> Result<Vec<Delivery>, StoreError> {
         let (wanted, values) = condition(pick);
-        self.act(move |c| {
+        self.look(move |c| {
             let mut select = c.prepare(&format!("SELECT * FROM delivery WHERE {wanted} ORDER BY made, id, endpoint"))?;
             let rows = select.query_map(rusqlite::params_from_iter(values), delivery)?;
             rows.collect()
@@ -238,7 +255,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn left(&self, run: &RunId) -> Result<Vec<(DeliveryState, Option<String>, usize)>, StoreError> {
         let run = run.to_string();
-        self.act(move |c| {
+        self.look(move |c| {
             let mut select = c.prepare("SELECT state, why, count(*) FROM delivery WHERE run = ?1 AND state <> 1 GROUP BY state, why")?;
             let rows = select.query_map([run], |row| {
                 let state: usize = row.get(0)?;
@@ -249,13 +266,21 @@ impl Store {
         .await
     }
 
+    /// How many deliveries wait.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn waiting(&self) -> Result<usize, StoreError> {
+        self.look(|c| c.query_row("SELECT count(*) FROM delivery WHERE state = 0", [], |row| row.get(0))).await
+    }
+
     /// How the attempts at one delivery went, in order.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn attempts(&self, parcel: &Parcel) -> Result<Vec<Tried>, StoreError> {
         let (id, endpoint) = (parcel.id.clone(), parcel.endpoint.clone());
-        self.act(move |c| {
+        self.look(move |c| {
             let mut select =
                 c.prepare("SELECT began, took_ms, status, why FROM attempt WHERE id = ?1 AND endpoint = ?2 ORDER BY number")?;
             let rows = select.query_map([id, endpoint], |row| {
@@ -410,6 +435,7 @@ mod tests {
     async fn a_disabled_endpoint_gets_nothing_until_it_moves_or_is_asked_again() {
         let store = with(&["a"]).await;
         store.disable("e", "old").await.unwrap();
+        assert_eq!(store.deliveries(&Pick::default()).await.unwrap()[0].state, DeliveryState::Dead);
         assert_eq!((store.is_disabled("e", "old").await, store.claim(&RunId::new(), "e", 1, HOLD).await), (Ok(true), Ok(vec![])));
         assert_eq!(store.next_due("e").await, Ok(None));
         assert_eq!((store.is_disabled("e", "new").await, store.is_disabled("e", "old").await), (Ok(false), Ok(false)));

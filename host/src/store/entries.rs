@@ -33,7 +33,7 @@ impl Store {
     }
 
     async fn entries(&self, sql: &'static str, bound: i64) -> Result<Vec<Pending>, StoreError> {
-        self.act(move |c| {
+        self.look(move |c| {
             let mut select = c.prepare_cached(sql)?;
             let rows = select
                 .query_map([bound], |row| Ok(Pending { run: row.get(0)?, audit_id: row.get(1)?, made: row.get(2)?, body: row.get(3)? }))?;

@@ -48,6 +48,8 @@ pub struct RunRow {
     pub finished: bool,
     /// How many vectors it has.
     pub vectors: usize,
+    /// A digest of where it runs, and as whom.
+    pub platform: String,
     /// Its vector files.
     pub files: Vec<String>,
 }
@@ -79,13 +81,27 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn begin(&self, id: &RunId, vectors: usize, files: &[String]) -> Result<(), StoreError> {
+    pub async fn begin(&self, id: &RunId, vectors: usize, platform: &str, files: &[String]) -> Result<(), StoreError> {
+        let platform = platform.to_owned();
         let (id, files) = (id.to_string(), serde_json::to_string(files).unwrap_or_default());
         let began = now();
         self.act(move |c| {
-            c.execute("INSERT INTO run (id, began, vectors, files) VALUES (?1, ?2, ?3, ?4)", params![id, began, vectors, files]).map(drop)
+            c.execute(
+                "INSERT INTO run (id, began, vectors, platform, files) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![id, began, vectors, platform, files],
+            )
+            .map(drop)
         })
         .await
+    }
+
+    /// Writes down that a run goes on: until it has come to its end again it is not finished.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn go_on(&self, id: &RunId) -> Result<(), StoreError> {
+        let id = id.to_string();
+        self.act(move |c| c.execute("UPDATE run SET ended = NULL, finished = 0 WHERE id = ?1", [id]).map(drop)).await
     }
 
     /// Writes down that a process has come to the end of a run; whether all its vectors have their outcome is looked up.
@@ -125,14 +141,14 @@ impl Store {
         .await
     }
 
-    /// Writes down that what was sent was certainly not processed.
+    /// Writes down that what was sent was certainly not processed. An earlier submit of the same vector, of which nobody knows, stays one.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn unprocessed(&self, run: &RunId, place: usize) -> Result<(), StoreError> {
         let run = run.to_string();
         self.act(move |c| {
-            let mut update = c.prepare_cached("UPDATE vector SET stage = 0 WHERE run = ?1 AND place = ?2 AND stage = 1")?;
+            let mut update = c.prepare_cached("UPDATE vector SET stage = submission > 1 WHERE run = ?1 AND place = ?2 AND stage = 1")?;
             update.execute(params![run, place]).map(drop)
         })
         .await
@@ -151,7 +167,8 @@ impl Store {
         .await
     }
 
-    /// Writes down an outcome together with what is to be told of it: all of it, or nothing. An outcome of a vector that was never sent has a row from now on.
+    /// Writes down an outcome together with what is to be told of it: all of it, or nothing; an outcome that is there
+    /// already stays. An outcome of a vector that was never sent has a row from now on.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -167,19 +184,29 @@ impl Store {
         self.act(move |c| {
             let line = serde_json::to_string(&outcome).unwrap_or_default();
             let input = outcome.input_hash.as_ref().map(ToString::to_string).unwrap_or_default();
-            c.prepare_cached(
-                "INSERT INTO vector (run, place, name, action, environment, input_hash, stage, submission, session, ended, outcome)
+            let written = c
+                .prepare_cached(
+                    "INSERT INTO vector (run, place, name, action, environment, input_hash, stage, submission, session, ended, outcome)
                  VALUES (:run, :place, :name, :action, :environment, :input, 3, 0, :session, :ended, :outcome)
-                 ON CONFLICT (run, place) DO UPDATE SET stage = 3, session = coalesce(:session, session), ended = :ended, outcome = :outcome",
-            )?
-            .execute(named_params! {
-                ":run": run, ":place": place, ":name": outcome.vector, ":action": outcome.action_id.to_string(),
-                ":environment": outcome.environment_id.as_str(), ":input": input,
-                ":session": outcome.session_id.as_ref().map(SessionId::as_str), ":ended": now(), ":outcome": line,
-            })?;
+                 ON CONFLICT (run, place) DO UPDATE SET stage = 3, session = coalesce(:session, session), ended = :ended, outcome = :outcome
+                     WHERE stage <> 3",
+                )?
+                .execute(named_params! {
+                    ":run": run, ":place": place, ":name": outcome.vector, ":action": outcome.action_id.to_string(),
+                    ":environment": outcome.environment_id.as_str(), ":input": input,
+                    ":session": outcome.session_id.as_ref().map(SessionId::as_str), ":ended": now(), ":outcome": line,
+                })?;
+            if written == 0 {
+                return Ok(());
+            }
             if let Some(entry) = entry {
-                c.prepare_cached("INSERT INTO entry (audit_id, run, place, made, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
-                    .execute(params![entry.audit_id, run, place, entry.made, entry.body])?;
+                c.prepare_cached("INSERT INTO entry (audit_id, run, place, made, body) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                    entry.audit_id,
+                    run,
+                    place,
+                    entry.made,
+                    entry.body
+                ])?;
             }
             deliveries::put(c, &run, &parcels)
         })
@@ -205,7 +232,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn vectors(&self, run: &RunId, from: usize, many: usize) -> Result<Vec<VectorRow>, StoreError> {
         let run = run.to_string();
-        self.act(move |c| {
+        self.look(move |c| {
             let mut select =
                 c.prepare_cached(&format!("SELECT {KNOWN} FROM vector WHERE run = ?1 AND place >= ?2 ORDER BY place LIMIT ?3"))?;
             let rows = select.query_map(params![run, from, many], |row| Ok(VectorRow { place: row.get("place")?, known: known(row)? }))?;
@@ -219,10 +246,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn runs(&self) -> Result<Vec<Listed>, StoreError> {
-        self.act(|c| {
+        self.look(|c| {
             let mut select = c.prepare(
                 "SELECT run.*, count(CASE stage WHEN 3 THEN 1 END) AS done, count(CASE WHEN stage IN (1, 2) THEN 1 END) AS under_way,
-                     count(CASE WHEN stage = 3 AND json_extract(outcome, '$.problem') LIKE 'ambiguous: %' THEN 1 END) AS ambiguous
+                     count(CASE WHEN stage = 3 AND session IS NULL AND json_extract(outcome, '$.problem') LIKE 'ambiguous: %' THEN 1 END) AS ambiguous
                  FROM run LEFT JOIN vector ON vector.run = run.id GROUP BY run.id ORDER BY began DESC, id DESC",
             )?;
             let rows = select.query_map([], |row| {
@@ -271,6 +298,8 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
         (0, ..) => Stage::NotSent,
         (2, Some(session), _) => Stage::Submitted(Sent { session, ago }),
         (3, _, Some(outcome)) => Stage::Done(Box::new(outcome)),
+        // To call it sent would close it a second time.
+        (3, _, None) => return Err(rusqlite::Error::InvalidColumnName("an outcome cannot be read".to_owned())),
         // A row that says more than it holds was written by nobody we know: the careful reading is that it was sent.
         _ => Stage::Sent,
     };
@@ -289,7 +318,10 @@ impl Known {
     pub fn is_ambiguous(&self) -> bool {
         match &self.stage {
             Stage::Sent => true,
-            Stage::Done(outcome) => outcome.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::Ambiguous),
+            // With a session it can be asked about.
+            Stage::Done(outcome) => {
+                outcome.session_id.is_none() && outcome.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::Ambiguous)
+            }
             _ => false,
         }
     }
@@ -299,7 +331,14 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (id, files): (String, String) = (row.get("id")?, row.get("files")?);
     let id = id.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))?;
     let files = serde_json::from_str(&files).unwrap_or_default();
-    Ok(RunRow { id, began: row.get("began")?, finished: row.get("finished")?, vectors: row.get("vectors")?, files })
+    Ok(RunRow {
+        id,
+        began: row.get("began")?,
+        finished: row.get("finished")?,
+        vectors: row.get("vectors")?,
+        platform: row.get("platform")?,
+        files,
+    })
 }
 
 #[cfg(test)]
@@ -315,7 +354,7 @@ mod tests {
 
     async fn begun() -> (Store, RunId, InputHash) {
         let (store, run) = (Store::open(Path::new("")).unwrap(), RunId::new());
-        store.begin(&run, 2, &["v.json".to_owned()]).await.unwrap();
+        store.begin(&run, 2, "p", &["v.json".to_owned()]).await.unwrap();
         (store, run, InputHasher::default().hash(&serde_json::Map::new()))
     }
 
@@ -343,7 +382,8 @@ mod tests {
         store.done(&run, 0, &done, Some(entry.clone()), vec![]).await.unwrap();
         assert!(matches!(stage().await.stage, Stage::Done(_)) && !stage().await.is_ambiguous());
         assert_eq!(store.unwritten(2).await.unwrap(), std::slice::from_ref(&entry));
-        assert!(store.done(&run, 0, &done, Some(entry), vec![]).await.is_err(), "an outcome is written down once");
+        store.done(&run, 0, &done, Some(Pending { audit_id: "b".into(), ..entry.clone() }), vec![]).await.unwrap();
+        assert_eq!(store.unwritten(2).await.unwrap().len(), 1, "an outcome is written down once");
         store.written(vec!["a".into()]).await.unwrap();
         assert_eq!(store.unwritten(2).await.unwrap(), []);
         assert!(!store.end(&run).await.unwrap());
@@ -356,12 +396,23 @@ mod tests {
         store.submitted(&run, 0, &"s-1".parse().unwrap()).await.unwrap();
         let let_go = Outcome { session_id: Some("s-1".parse().unwrap()), ..outcome(Some(ProblemKind::Interrupted)) };
         assert!(
-            !let_go.is_final() && !outcome(Some(ProblemKind::Unreachable)).is_final() && outcome(Some(ProblemKind::Refused)).is_final()
+            !let_go.is_final() && !outcome(Some(ProblemKind::Credentials)).is_final() && outcome(Some(ProblemKind::Refused)).is_final()
         );
         store.done(&run, 1, &outcome(Some(ProblemKind::Ambiguous)), None, vec![]).await.unwrap();
         let listed = store.runs().await.unwrap().remove(0);
         assert_eq!((listed.done, listed.ambiguous, listed.under_way, listed.run.vectors), (1, 1, 1, 2));
         assert_eq!(store.forget_runs(now() + 1).await, Ok(0), "something of it is still under way");
+    }
+
+    #[tokio::test]
+    async fn what_may_have_run_stays_so_when_its_second_submit_certainly_did_not() {
+        let (store, run, input) = begun().await;
+        store.sending(&run, 0, &vector(), &input).await.unwrap();
+        store.done(&run, 0, &outcome(Some(ProblemKind::Ambiguous)), None, vec![]).await.unwrap();
+        store.go_on(&run).await.unwrap();
+        store.sending(&run, 0, &vector(), &input).await.unwrap();
+        store.unprocessed(&run, 0).await.unwrap();
+        assert!(store.known(&run, 0).await.unwrap().unwrap().is_ambiguous());
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ CREATE TABLE run (
     ended INTEGER,                      -- of the latest process that came to an end
     finished INTEGER NOT NULL DEFAULT 0,-- every vector has its outcome
     vectors INTEGER NOT NULL,
+    platform TEXT NOT NULL,             -- a digest of where it runs, and as whom
     files TEXT NOT NULL                 -- JSON: the vector files
 ) WITHOUT ROWID;
 
@@ -41,6 +42,7 @@ CREATE TABLE entry (
     body TEXT NOT NULL,                 -- the entry's own fields
     written INTEGER NOT NULL DEFAULT 0  -- it is in the audit log
 ) WITHOUT ROWID;
+CREATE INDEX entry_by_run ON entry (run);
 CREATE INDEX entry_unwritten ON entry (made) WHERE written = 0;
 
 CREATE TABLE delivery (
@@ -59,6 +61,7 @@ CREATE TABLE delivery (
     why TEXT,                           -- what the last attempt ended with
     PRIMARY KEY (id, endpoint)
 ) WITHOUT ROWID;
+CREATE INDEX delivery_claimed ON delivery (endpoint, claimed) WHERE state = 0 AND claimed > 0;
 CREATE INDEX delivery_due ON delivery (endpoint, due) WHERE state = 0;
 
 CREATE TABLE attempt (
