@@ -208,16 +208,41 @@ pub fn fail(what: &str, help: &str) {
 /// Has panics told by their place alone: what a panic says may quote what must not be seen.
 pub fn tell_of_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
-        fail(
-            &format!("tracejury failed at {place}"),
-            "please report this place; what was under way is in the journal, `tracejury run --resume` goes on",
-        );
+        fail(&of_panic(panic), "please report this place; what was under way is in the journal, `tracejury run --resume` goes on");
     }));
+}
+
+fn of_panic(panic: &std::panic::PanicHookInfo<'_>) -> String {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
+    format!("tracejury failed at {place}")
 }
 
 /// A `warning:` with its `help:`, to stderr.
 pub fn warn(what: &str, help: &str) {
     let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
     to_stderr(&format!("{bold}warning:{bold:#} {}\n  help: {}", printable(what), printable(help)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn a_panic_tells_its_place_alone() {
+        let (said, own) = (Arc::new(Mutex::new(String::new())), std::thread::current().id());
+        let keep = Arc::clone(&said);
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // Other tests may panic on purpose meanwhile.
+            if std::thread::current().id() == own {
+                *keep.lock().unwrap() = of_panic(panic);
+            }
+        }));
+        let secret = "hunter2";
+        assert!(std::panic::catch_unwind(|| panic!("cannot read {secret}")).is_err());
+        std::panic::set_hook(before);
+        let said = said.lock().unwrap();
+        assert!(said.starts_with("tracejury failed at ") && said.contains("report.rs:") && !said.contains(secret), "{said}");
+    }
 }

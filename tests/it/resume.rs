@@ -26,6 +26,24 @@ fn await_requests(simulator: &Simulator, end: &str, count: usize) {
     }
 }
 
+/// Waits until so many sessions are written down as submitted.
+fn await_sessions(bench: &Bench, count: usize) {
+    let since = Instant::now();
+    let submitted = || {
+        // It may not be there yet, and must not be made by looking.
+        let journal = rusqlite::Connection::open_with_flags(
+            bench.dir.path().join(".tracejury/journal.db"),
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+        );
+        let count = |c: rusqlite::Connection| c.query_row("SELECT count(*) FROM vector WHERE stage = 2", [], |row| row.get::<_, usize>(0));
+        journal.and_then(count).unwrap_or_default()
+    };
+    while submitted() < count {
+        assert!(since.elapsed() < Duration::from_secs(30), "{} sessions", submitted());
+        std::thread::yield_now();
+    }
+}
+
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
@@ -42,9 +60,7 @@ fn sessions_of_a_killed_run_are_attached_to_and_the_rest_is_submitted() {
     bench.env("AUDIT_LOG_PATH", "audit.jsonl").env("WEBHOOK_URL", &simulator.webhook);
     bench.file("vectors.json", vectors(8).to_string());
     let child = start(&bench, &["run", "vectors.json", "--concurrency", "4"]);
-    // Polls follow submits whose sessions are written down.
-    await_requests(&simulator, "/debug", 4);
-    std::thread::sleep(Duration::from_millis(150));
+    await_sessions(&bench, 4);
     kill(child);
     let listed = bench.tracejury(&["runs", "list", "--format", "json"]).outcome();
     assert_eq!((&listed["state"], &listed["underWay"]), (&json!("interrupted"), &json!(4)), "{listed}");
@@ -118,7 +134,7 @@ fn a_resume_that_cannot_ask_closes_nothing() {
     bench.file("vectors.json", vector().to_string());
     let child = start(&bench, &["run", "vectors.json"]);
     await_requests(&simulator, "/debug", 1);
-    std::thread::sleep(Duration::from_millis(150));
+    await_sessions(&bench, 1);
     kill(child);
     // Elsewhere its session is not known, and the rest is not to be run there.
     bench.env("CXONE_CLIENT_ID", "another");
@@ -144,7 +160,7 @@ fn a_second_submit_that_is_killed_can_be_gone_on_with() {
     assert_eq!(resumed(&bench, &[]).code, 1);
     let child = start(&bench, &["run", "--resume", "--resubmit-ambiguous"]);
     await_requests(&simulator, "/debug", 2);
-    std::thread::sleep(Duration::from_millis(150));
+    await_sessions(&bench, 1);
     kill(child);
     let listed = bench.tracejury(&["runs", "list", "--format", "json"]).outcome();
     assert_eq!((&listed["state"], &listed["underWay"]), (&json!("interrupted"), &json!(1)), "{listed}");
@@ -159,7 +175,7 @@ fn what_was_changed_meanwhile_is_not_run() {
     bench.file("vectors.json", vectors(2).to_string());
     let child = start(&bench, &["run", "vectors.json"]);
     await_requests(&simulator, "/debug", 2);
-    std::thread::sleep(Duration::from_millis(150));
+    await_sessions(&bench, 2);
     // While it is live nobody else can go on with it.
     let run = bench.tracejury(&["runs", "list", "--format", "json"]).outcome()["run"].as_str().unwrap().to_owned();
     let live = bench.tracejury(&["run", "--resume", &run]);
@@ -186,7 +202,12 @@ fn a_journal_that_cannot_be_used_is_told_before_anything_is_submitted() {
     let mut bench = Bench::against(&simulator);
     assert_eq!(bench.run(&vector()).code, 0);
     let journal = bench.dir.path().join(".tracejury/journal.db");
+    // What the program wrote may still stand in the file beside it: SQLite moves it when it likes, or when it is asked to.
+    let raw = rusqlite::Connection::open(&journal).unwrap();
+    raw.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(raw);
     let good = std::fs::read(&journal).unwrap();
+    assert!(good.len() > 8192);
     // The version stands at offset 60 of the header (<https://sqlite.org/fileformat.html>).
     let mut newer = good.clone();
     newer[60..64].copy_from_slice(&[0, 0, 0, 9]);

@@ -42,8 +42,12 @@ async fn list(args: &ListArgs) -> Result<Exit, Failure> {
     };
     report::to_stdout(&plain_table(&["ID", "ENDPOINT", "STATE", "ATTEMPTS", "NEXT", "LAST"], deliveries.iter().map(row)));
     let known = settings.webhook.all();
-    let unknown: std::collections::BTreeSet<_> =
-        deliveries.iter().map(|d| &d.parcel.endpoint).filter(|name| !known.contains_key(*name)).collect();
+    let unknown: std::collections::BTreeSet<_> = deliveries
+        .iter()
+        .filter(|delivery| delivery.state == DeliveryState::Waiting)
+        .map(|delivery| &delivery.parcel.endpoint)
+        .filter(|name| !known.contains_key(*name))
+        .collect();
     for name in unknown {
         report::warn(
             &format!("no endpoint of the settings is named {name}"),
