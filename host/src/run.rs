@@ -177,9 +177,9 @@ impl Run {
         let session = match &flight.stage {
             Stage::Done(outcome) => return outcome.as_ref().clone(),
             Stage::Sent => return not_compared(outcome, asked, cut_off()),
-            Stage::Submitted(sent) => {
-                outcome.session_id = Some(sent.session.clone());
-                self.api.attach(&flight.vector, sent.session.clone())
+            Stage::Submitted(session) => {
+                outcome.session_id = Some(session.clone());
+                self.api.attach(&flight.vector, session.clone())
             }
             Stage::NotSent => self.api.submit(&flight.vector, &mut stop, &record).await,
         };

@@ -13,7 +13,7 @@ mod schema;
 pub use deliveries::{Delivery, DeliveryState, Due, Parcel, Pick, Tried};
 pub use entries::Pending;
 pub use lease::{Lease, is_live, is_still_there};
-pub use runs::{Known, Listed, RunRow, Sent, Stage, VectorRow};
+pub use runs::{Known, Listed, RunRow, Stage, VectorRow};
 
 use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};

@@ -207,7 +207,7 @@ fn export(args: &ExportArgs) -> Result<Exit, Failure> {
 async fn reconcile(args: &ReconcileArgs) -> Result<Exit, Failure> {
     let settings = records(&args.records)?;
     let (location, store) = (location(&settings)?, journal(&settings)?);
-    let entries = store.entries_since(0).await?;
+    let entries = store.entries().await?;
     let compare = move || audit::reconcile(&location, entries);
     let found = tokio::task::spawn_blocking(compare).await.map_err(|e| Failure::new(Exit::CouldNotRun, e, "please report this"))?;
     let found = found.map_err(failed)?;

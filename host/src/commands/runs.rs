@@ -99,7 +99,7 @@ fn row(place: usize, known: &Known) -> Vec<String> {
     let (stage, said, session) = match &known.stage {
         Stage::NotSent => ("not sent", none(), none()),
         Stage::Sent => ("sent", "no answer was recorded: it may have run".to_owned(), none()),
-        Stage::Submitted(sent) => ("submitted", none(), sent.session.to_string()),
+        Stage::Submitted(session) => ("submitted", none(), session.to_string()),
         Stage::Done(outcome) => {
             let said = match (&outcome.problem, &outcome.classification, &outcome.status) {
                 (Some(problem), ..) => problem.to_string(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// How many attempts at one endpoint are under way at once.
 const AT_ONCE: usize = 16;
@@ -145,7 +145,6 @@ async fn go(way: Way, mut orders: watch::Receiver<Orders>, told: Option<mpsc::Se
             () = wake(until), if until.is_some() && !over => {}
             changed = orders.changed() => if changed.is_err() {
                 // Whoever sent us has gone without a word: nothing is begun any more.
-                sleep(Duration::ZERO).await;
                 while under_way.join_next().await.is_some() {}
                 return counts;
             },

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// What kept it from being done.
 pub async fn catch_up(store: &Store, log: &Arc<AuditLog>, own: Option<&RunId>) -> Result<usize, String> {
     let mut by_run: BTreeMap<String, Vec<Pending>> = BTreeMap::new();
-    for entry in store.unwritten(i64::MAX).await.map_err(|e| e.to_string())? {
+    for entry in store.unwritten().await.map_err(|e| e.to_string())? {
         by_run.entry(entry.run.clone()).or_default().push(entry);
     }
     let mut written = 0;

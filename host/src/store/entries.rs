@@ -16,27 +16,27 @@ pub struct Pending {
 }
 
 impl Store {
-    /// Entries that are not in the audit log by the journal's word, oldest first; those made before `before` only.
+    /// Entries that are not in the audit log by the journal's word, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn unwritten(&self, before: i64) -> Result<Vec<Pending>, StoreError> {
-        self.entries("SELECT run, audit_id, made, body FROM entry WHERE written = 0 AND made < ?1 ORDER BY made, audit_id", before).await
+    pub async fn unwritten(&self) -> Result<Vec<Pending>, StoreError> {
+        self.read_entries("SELECT run, audit_id, made, body FROM entry WHERE written = 0 ORDER BY made, audit_id").await
     }
 
-    /// All entries that were made since then, oldest first.
+    /// All entries, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn entries_since(&self, since: i64) -> Result<Vec<Pending>, StoreError> {
-        self.entries("SELECT run, audit_id, made, body FROM entry WHERE made >= ?1 ORDER BY made, audit_id", since).await
+    pub async fn entries(&self) -> Result<Vec<Pending>, StoreError> {
+        self.read_entries("SELECT run, audit_id, made, body FROM entry ORDER BY made, audit_id").await
     }
 
-    async fn entries(&self, sql: &'static str, bound: i64) -> Result<Vec<Pending>, StoreError> {
+    async fn read_entries(&self, sql: &'static str) -> Result<Vec<Pending>, StoreError> {
         self.look(move |c| {
-            let mut select = c.prepare_cached(sql)?;
+            let mut select = c.prepare(sql)?;
             let rows = select
-                .query_map([bound], |row| Ok(Pending { run: row.get(0)?, audit_id: row.get(1)?, made: row.get(2)?, body: row.get(3)? }))?;
+                .query_map([], |row| Ok(Pending { run: row.get(0)?, audit_id: row.get(1)?, made: row.get(2)?, body: row.get(3)? }))?;
             rows.collect()
         })
         .await
@@ -47,11 +47,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn written(&self, audit_ids: Vec<String>) -> Result<(), StoreError> {
-        self.act(move |c| {
-            let mut update = c.prepare_cached("UPDATE entry SET written = 1 WHERE audit_id = ?1")?;
-            audit_ids.iter().try_for_each(|id| update.execute([id]).map(drop))
-        })
-        .await
+        self.update_entries("UPDATE entry SET written = 1 WHERE audit_id = ?1", audit_ids).await
     }
 
     /// Takes back that entries are in the audit log: it was looked, and they are not.
@@ -59,8 +55,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn unwrite(&self, audit_ids: Vec<String>) -> Result<(), StoreError> {
+        self.update_entries("UPDATE entry SET written = 0 WHERE audit_id = ?1", audit_ids).await
+    }
+
+    async fn update_entries(&self, sql: &'static str, audit_ids: Vec<String>) -> Result<(), StoreError> {
         self.act(move |c| {
-            let mut update = c.prepare_cached("UPDATE entry SET written = 0 WHERE audit_id = ?1")?;
+            let mut update = c.prepare_cached(sql)?;
             audit_ids.iter().try_for_each(|id| update.execute([id]).map(drop))
         })
         .await

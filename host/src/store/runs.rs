@@ -4,7 +4,6 @@ use super::deliveries::{self, Parcel};
 use super::{Pending, Store, StoreError, now};
 use crate::model::{ActionId, Environment, InputHash, Outcome, ProblemKind, RunId, SessionId, Vector};
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
-use std::time::Duration;
 
 /// How far a vector has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,18 +13,9 @@ pub enum Stage {
     /// It was sent and no answer was recorded: the action may have run.
     Sent,
     /// It runs or ran under a session.
-    Submitted(Sent),
+    Submitted(SessionId),
     /// Its outcome, as it was told.
     Done(Box<Outcome>),
-}
-
-/// What is known of a submit that was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// The session.
-    pub session: SessionId,
-    /// How long ago it was sent.
-    pub ago: Duration,
 }
 
 /// What the journal knows of a vector.
@@ -285,18 +275,16 @@ impl Store {
     }
 }
 
-const KNOWN: &str = "place, name, action, environment, input_hash, stage, sent, session, outcome";
+const KNOWN: &str = "place, name, action, environment, input_hash, stage, session, outcome";
 
 fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     let session: Option<String> = row.get("session")?;
-    let sent: Option<i64> = row.get("sent")?;
     let outcome: Option<String> = row.get("outcome")?;
     let outcome = outcome.and_then(|line| serde_json::from_str(&line).ok());
-    let ago = Duration::from_millis(u64::try_from(now().saturating_sub(sent.unwrap_or_default())).unwrap_or_default());
     let session: Option<SessionId> = session.and_then(|id| id.parse().ok());
     let stage = match (row.get::<_, i64>("stage")?, session, outcome) {
         (0, ..) => Stage::NotSent,
-        (2, Some(session), _) => Stage::Submitted(Sent { session, ago }),
+        (2, Some(session), _) => Stage::Submitted(session),
         (3, _, Some(outcome)) => Stage::Done(Box::new(outcome)),
         // To call it sent would close it a second time.
         (3, _, None) => return Err(rusqlite::Error::InvalidColumnName("an outcome cannot be read".to_owned())),
@@ -374,18 +362,18 @@ mod tests {
         assert_eq!(stage().await.stage, Stage::NotSent);
         store.sending(&run, 0, &vector(), &input).await.unwrap();
         store.submitted(&run, 0, &"s-1".parse().unwrap()).await.unwrap();
-        assert!(matches!(stage().await.stage, Stage::Submitted(Sent { session, .. }) if session.as_str() == "s-1"));
+        assert!(matches!(stage().await.stage, Stage::Submitted(session) if session.as_str() == "s-1"));
         assert!(stage().await.is("v", vector().action, Environment::Test, &input));
         assert!(!stage().await.is("w", vector().action, Environment::Test, &input));
         let done = Outcome { session_id: Some("s-1".parse().unwrap()), ..outcome(None) };
         let entry = Pending { run: run.to_string(), audit_id: "a".into(), made: 1, body: "{}".into() };
         store.done(&run, 0, &done, Some(entry.clone()), vec![]).await.unwrap();
         assert!(matches!(stage().await.stage, Stage::Done(_)) && !stage().await.is_ambiguous());
-        assert_eq!(store.unwritten(2).await.unwrap(), std::slice::from_ref(&entry));
+        assert_eq!(store.unwritten().await.unwrap(), std::slice::from_ref(&entry));
         store.done(&run, 0, &done, Some(Pending { audit_id: "b".into(), ..entry.clone() }), vec![]).await.unwrap();
-        assert_eq!(store.unwritten(2).await.unwrap().len(), 1, "an outcome is written down once");
+        assert_eq!(store.unwritten().await.unwrap().len(), 1, "an outcome is written down once");
         store.written(vec!["a".into()]).await.unwrap();
-        assert_eq!(store.unwritten(2).await.unwrap(), []);
+        assert_eq!(store.unwritten().await.unwrap(), []);
         assert!(!store.end(&run).await.unwrap());
     }
 
