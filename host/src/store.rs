@@ -242,6 +242,12 @@ fn shown(path: &Path) -> String {
     if path.as_os_str() == IN_MEMORY { "the journal in memory".to_owned() } else { path.display().to_string() }
 }
 
+/// Now, as it is written into what others read: RFC 3339 in UTC, with milliseconds.
+#[must_use]
+pub fn timestamp() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
 /// Milliseconds since 1970 by the wall clock: what is written down must mean the same to the next process.
 #[must_use]
 pub fn now() -> i64 {

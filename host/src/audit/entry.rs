@@ -4,6 +4,7 @@
 use super::chain::Hash;
 use super::tree::Tree;
 use crate::model::{ActionId, Classification, Confidence, Environment, InputHash, Outcome, Problem, SessionId, Status, to_hex};
+use crate::store::timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -144,11 +145,6 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(kind: &str, fields: &[u8]) ->
 /// An entry's own fields as a JSON object.
 pub(super) fn braced(fields: &[u8]) -> Vec<u8> {
     [b"{", fields, b"}"].concat()
-}
-
-/// Now, in the form of all times in the log.
-pub(super) fn timestamp() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// What stands between the braces.

@@ -6,7 +6,7 @@ use super::entry;
 use super::segments::{Line, Lines, Location, Segment, private};
 use super::tree::Tree;
 use super::{AuditError, verify};
-use crate::store::is_still_there;
+use crate::store::{is_still_there, timestamp};
 use base64::Engine as _;
 use chrono::NaiveDate;
 use sha2::{Digest as _, Sha256};
@@ -143,7 +143,7 @@ impl Tail {
         file.seek(SeekFrom::Start(at)).and_then(|_| file.read_to_end(&mut torn)).map_err(failed)?;
         let kept = self.location.quarantine();
         let line = serde_json::json!({
-            "version": 1, "at": entry::timestamp(), "segment": segment.name(), "offset": at,
+            "version": 1, "at": timestamp(), "segment": segment.name(), "offset": at,
             "bytes": base64::engine::general_purpose::STANDARD.encode(&torn),
         });
         // On a line of its own, whatever a crash has left there.

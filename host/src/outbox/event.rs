@@ -2,6 +2,7 @@
 
 use crate::config::Form;
 use crate::model::{Abstained, Classification, Confidence, Digest, InputHash, Outcome, Problem, SessionId, Status, VerdictLine};
+use crate::store::timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -66,7 +67,7 @@ pub(super) fn body(outcome: &Outcome, session: &SessionId, id: &str, form: Form)
             source: "/tracejury",
             kind: "tracejury.data_action_debug_complete.v1",
             subject: session,
-            time: now(),
+            time: timestamp(),
             datacontenttype: "application/json",
             data,
         })
@@ -103,14 +104,10 @@ fn event(outcome: &Outcome, session: &SessionId) -> String {
         problem: &outcome.problem,
         verdicts: &outcome.verdicts,
         abstained: &outcome.abstained,
-        timestamp: now(),
+        timestamp: timestamp(),
     };
     // Every field has a plain JSON form; there is nothing in it that can fail.
     serde_json::to_string(&event).unwrap_or_default()
-}
-
-fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// The delivery's id: the same for every attempt at one outcome, on this machine or another, so that a receiver can tell
