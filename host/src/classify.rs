@@ -3,7 +3,7 @@
 use crate::config::Grants;
 use crate::jury::{Hearing, Jury};
 use crate::log::{Mask, masked_here};
-use crate::merge::merge;
+use crate::merge::{Policy, Weighed};
 use crate::model::{Abstention, Classification, Evidence, Excerpt, Expect, Opinion, Outcome, Trace, VerdictLine};
 use crate::redact::{Privacy, Redactor, Rules};
 use serde_json::{Map, Value};
@@ -17,14 +17,35 @@ pub struct Asked<'a> {
     pub input: Option<&'a Map<String, Value>>,
     /// What is expected.
     pub expect: Option<&'a Expect>,
+    /// By what it is made.
+    pub terms: &'a Terms,
+}
+
+/// By what all outcomes of a command are made.
+#[derive(Debug, Default)]
+pub struct Terms {
     /// What is masked, and how inputs are hashed.
-    pub privacy: &'a Privacy,
+    pub privacy: Privacy,
+    /// How verdicts become one answer.
+    pub policy: Policy,
+    /// Of which sessions the trace is kept, masked.
+    pub keep: Keep,
+}
+
+/// Of which sessions the trace stays with the outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Of those that nobody could classify.
+    #[default]
+    Unclassified,
+    /// Of all that failed.
+    Failed,
 }
 
 impl<'a> Asked<'a> {
     /// Masks the input, where it is known, and what the rules find.
     fn redactor(&self) -> Redactor<'a> {
-        Redactor::new(self.input.unwrap_or(&Map::new()), &self.privacy.rules)
+        Redactor::new(self.input.unwrap_or(&Map::new()), &self.terms.privacy.rules)
     }
 }
 
@@ -79,8 +100,9 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
     let redactor = asked.redactor();
     if trace.status.is_failed() {
         outcome.abstained = hearing.abstained;
-        let merged = merge(hearing.opinions);
-        let best = merged.ranked.first().map(|opinion| &opinion.verdict);
+        let merged = asked.terms.policy.merge(hearing.opinions);
+        // Under a quorum that was not reached nobody speaks for the answer.
+        let best = merged.ranked.first().map(|w| &w.opinion.verdict).filter(|verdict| verdict.classification == merged.classification);
         let step = best.and_then(|v| v.failing_step).or_else(|| trace.failing_step()).and_then(|i| trace.steps.get(i));
         outcome.fault = step.and_then(|step| step.error.as_ref()).or_else(|| trace.fault()).cloned();
         if let Some(step) = step {
@@ -90,13 +112,15 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
         }
         outcome.reason = best.and_then(|v| v.reason.clone());
         let unknown = merged.classification == Classification::unknown();
-        outcome.unclassified = unknown.then(|| Box::new(redactor.trace(trace, &Grants::new())));
+        let kept = unknown || asked.terms.keep == Keep::Failed;
+        outcome.kept = kept.then(|| Box::new(redactor.trace(trace, &Grants::new())));
         outcome.classification = Some(merged.classification);
         outcome.confidence = Some(merged.confidence);
-        for (text, part) in merged.ranked.iter().flat_map(|opinion| &opinion.verdict.evidence).map(|e| quoted(e, trace)) {
+        for (text, part) in merged.ranked.iter().flat_map(|w| &w.opinion.verdict.evidence).map(|e| quoted(e, trace)) {
             redactor.found(text, &part).into_iter().for_each(|name| *outcome.masked.entry(name).or_default() += 1);
         }
-        outcome.verdicts = merged.ranked.into_iter().map(|opinion| line(opinion, trace, &redactor)).collect();
+        outcome.decision = Some(merged.decision);
+        outcome.verdicts = merged.ranked.into_iter().map(|weighed| line(weighed, trace, &redactor)).collect();
     }
     close(outcome, asked, &redactor)
 }
@@ -112,7 +136,7 @@ fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor<'_>) -> Out
         outcome.mismatch = expect.mismatches(&outcome);
         outcome.expected = Some(outcome.mismatch.is_empty());
     }
-    outcome.input_hash = asked.input.map(|input| asked.privacy.hasher.hash(input));
+    outcome.input_hash = asked.input.map(|input| asked.terms.privacy.hasher.hash(input));
     redactor.outcome(&mut outcome);
     outcome
 }
@@ -122,7 +146,7 @@ fn quoted<'t>(evidence: &Excerpt, trace: &'t Trace) -> (&'t str, Range<usize>) {
     (trace.text_at(&evidence.location).unwrap_or_default(), evidence.start as usize..evidence.end as usize)
 }
 
-fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor<'_>) -> VerdictLine {
+fn line(Weighed { opinion, worth }: Weighed, trace: &Trace, redactor: &Redactor<'_>) -> VerdictLine {
     let Opinion { classifier, verdict } = opinion;
     let touched = verdict.evidence.iter().map(|e| quoted(e, trace)).flat_map(|(text, part)| redactor.touched(text, part));
     let touched: Vec<_> = touched.collect();
@@ -136,6 +160,7 @@ fn line(opinion: Opinion, trace: &Trace, redactor: &Redactor<'_>) -> VerdictLine
         digest: classifier.digest,
         classification: verdict.classification,
         confidence: verdict.confidence,
+        calibrated: (worth != verdict.confidence).then_some(worth),
         reason: verdict.reason,
         rule: verdict.rule,
         explanation: redactor.without_pieces(verdict.explanation, &touched),

@@ -1,7 +1,9 @@
 //! The command line as clap sees it. No logic.
 
+mod eval;
 mod records;
 
+pub use eval::{BacktestArgs, CalibrateArgs, EvalArgs, LabelArgs};
 pub use records::{
     AuditCommand, AuditVerifyArgs, EntryArgs, ExportArgs, ExportFormat, FlushArgs, ListArgs, OutputArgs, ProveArgs, PruneArgs, PurgeArgs,
     ReconcileArgs, Records, ReplayArgs, RunArg, RunsCommand, ShowArgs, VerifyArgs, WebhookCommand,
@@ -27,6 +29,18 @@ const CLASSIFY_EXIT_CODES: &str = "Exit codes:
   0    every trace was read, and those with `expect` are as expected
   1    some trace is not as its `expect` has it
   2    usage, settings, or an invalid file or line
+  3    could not run: no classifier";
+
+const EVAL_EXIT_CODES: &str = "Exit codes:
+  0    every figure that was asked for is reached
+  1    some figure is not
+  2    usage, settings, or an invalid file
+  3    could not run: no classifier";
+
+const BACKTEST_EXIT_CODES: &str = "Exit codes:
+  0    not more outcomes would change than --max-flips allows
+  1    more would
+  2    usage, settings, or an invalid file
   3    could not run: no classifier";
 
 const VERIFY_EXIT_CODES: &str = "Exit codes:
@@ -66,6 +80,13 @@ pub enum Command {
     /// Classify recorded traces; no network is touched.
     #[command(after_help = CLASSIFY_EXIT_CODES)]
     Classify(ClassifyArgs),
+    /// Measure how right the classifiers are on labelled failures; no network is touched.
+    #[command(after_help = EVAL_EXIT_CODES)]
+    Eval(EvalArgs),
+    /// Say what a session's failure really was: `calibrate` learns from it.
+    Label(LabelArgs),
+    /// Fit what each plugin's confidence is worth to labelled sessions and failures, and write it to a file that merging reads.
+    Calibrate(CalibrateArgs),
     /// Show the main job on a simulated platform; needs nothing.
     Demo(DemoArgs),
     /// Be the debug API on loopback, to try things out.
@@ -197,6 +218,9 @@ pub enum PluginCommand {
     /// Write plugins.
     #[command(flatten)]
     Workshop(WorkshopCommand),
+    /// Try a plugin on recorded traces before it is trusted: which outcomes would change, and how.
+    #[command(after_help = BACKTEST_EXIT_CODES)]
+    Backtest(BacktestArgs),
     /// Group the sessions that no classifier could classify, and propose a rule for each group.
     Unclassified(UnclassifiedArgs),
 }

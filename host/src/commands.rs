@@ -2,9 +2,11 @@
 //! about vectors, traces or verdicts.
 
 mod audit;
+mod calibrate;
 mod classify;
 mod demo;
 mod doctor;
+mod eval;
 mod init;
 mod plugins;
 mod run;
@@ -14,12 +16,14 @@ mod unclassified;
 mod webhook;
 mod workshop;
 
+use crate::classify::{Keep, Terms};
 use crate::cli::{Command, Common, Records};
 use crate::config::{self, Plugins, Settings};
 use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
 use crate::http::Trust;
 use crate::jury::Jury;
+use crate::merge::{Calibration, Policy};
 use crate::model::{InputHasher, Secret, printable, utf8};
 use crate::plugin::{Change, Compiler, Loaded, Loader, Loading, PluginError, Watch};
 use crate::redact::{Privacy, Rules};
@@ -37,6 +41,9 @@ pub async fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::execute(args).await,
         Command::Classify(args) => classify::execute(args).await,
+        Command::Eval(args) => eval::execute(args).await,
+        Command::Label(args) => calibrate::label(args).await,
+        Command::Calibrate(args) => calibrate::execute(args).await,
         Command::Demo(args) => demo::execute(args).await,
         Command::Simulate(args) => simulate::execute(args).await,
         Command::Doctor(args) => doctor::execute(args).await,
@@ -75,6 +82,23 @@ fn trust(settings: &Settings) -> Result<Trust, Failure> {
     let tls = &settings.tls;
     Trust::read(&tls.ca_file, &tls.client_certificate, &tls.client_key)
         .map_err(|what| Failure::new(Exit::Usage, format!("tls: {what}"), "[tls] in tracejury.toml names PEM files"))
+}
+
+/// By what outcomes are made.
+fn terms(settings: &Settings) -> Result<Terms, Failure> {
+    let policy = Policy::new(settings.merge.clone(), calibration(&settings.merge.calibration)?);
+    let keep = if settings.plugins.archive.as_os_str().is_empty() { Keep::Unclassified } else { Keep::Failed };
+    Ok(Terms { privacy: privacy(settings)?, policy, keep })
+}
+
+/// What is known of plugins' confidences: nothing, where there is no file.
+fn calibration(file: &Path) -> Result<Calibration, Failure> {
+    let wrong = |what: String| Failure::new(Exit::Usage, what, "`tracejury calibrate` writes it anew; merge.calibration names it");
+    match std::fs::read_to_string(file) {
+        Ok(text) => Calibration::parse(&text).map_err(|what| wrong(format!("{}:{what}", file.display()))),
+        Err(e) if file.as_os_str().is_empty() || e.kind() == std::io::ErrorKind::NotFound => Ok(Calibration::default()),
+        Err(e) => Err(wrong(format!("{}: cannot be read: {e}", file.display()))),
+    }
 }
 
 /// What is masked, and how inputs are hashed.

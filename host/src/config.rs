@@ -1,9 +1,11 @@
 //! Settings: defaults < file < environment; flags are laid over them by the face that reads them. It knows names, types and
 //! ranges of settings, not what they are for.
 
+mod merge;
 mod plugins;
 mod records;
 
+pub use merge::{Merge, Policy};
 pub use plugins::{Grants, Isolation, Limits, Own, PageScan, Plugins, Read};
 pub use records::{Audit, Detector, Durability, Endpoint, Form, Journal, Privacy, Webhook};
 
@@ -50,6 +52,7 @@ pub struct Settings {
     pub version: u32,
     pub api: Api,
     pub plugins: Plugins,
+    pub merge: Merge,
     pub journal: Journal,
     pub webhook: Webhook,
     pub audit: Audit,
@@ -360,7 +363,7 @@ mod tests {
         // With a stand-in for each absent field, an absent one would go unnoticed: ask the file itself.
         let table: toml::Table = DEFAULTS.parse().unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
-        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 26, 13, 5, 3));
-        assert_eq!((keys("journal"), keys("privacy")), (2, 4));
+        assert_eq!((keys("api"), keys("plugins"), keys("webhook"), keys("audit"), keys("tls")), (21, 27, 13, 5, 3));
+        assert_eq!((keys("journal"), keys("privacy"), keys("merge")), (2, 4, 6));
     }
 }

@@ -25,6 +25,8 @@ pub mod cli;
 pub mod commands;
 /// Whether everything is there that a run needs.
 pub mod doctor;
+/// How right classifiers are.
+pub mod eval;
 pub mod exit;
 pub mod simulator;
 /// Where classifiers are written: made, built, tried, checked, measured, packed.

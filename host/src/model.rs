@@ -16,7 +16,7 @@ mod verdict;
 pub use digest::{Digest, InputHash, InputHasher, from_hex, to_hex};
 pub use expect::{Expect, ExpectLine};
 pub use ids::{ActionId, Environment, Malformed, RunId, SessionId};
-pub use outcome::{Abstained, Evidence, Outcome, Problem, ProblemKind, VerdictLine};
+pub use outcome::{Abstained, Decision, Evidence, Outcome, Pivot, Problem, ProblemKind, VerdictLine};
 pub use placeless::without_place;
 pub use printable::printable;
 pub use secret::Secret;

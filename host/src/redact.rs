@@ -15,7 +15,7 @@ use tracejury_regex::normal::Normalise;
 use values::Values;
 
 /// What is done for privacy, by the settings.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Privacy {
     /// What is masked beside the input's values.
     pub rules: Rules,

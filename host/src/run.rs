@@ -8,13 +8,13 @@ mod witness;
 pub use recover::catch_up;
 
 use crate::audit::AuditLog;
-use crate::classify::{Asked, finish, judge};
+use crate::classify::{Asked, Terms, finish, judge};
 use crate::debug_api::{ApiError, DebugApi, stopped};
 use crate::jury::Jury;
 use crate::log::{Mask, masked};
 use crate::model::{Expect, Outcome, Problem, ProblemKind, RunId, SessionId, Vector};
 use crate::outbox::{Courier, Outbox};
-use crate::redact::{Privacy, Redactor};
+use crate::redact::Redactor;
 use crate::store::{Stage, Store};
 use scribe::Scribe;
 use std::collections::HashMap;
@@ -36,8 +36,8 @@ pub struct Run {
     pub api: DebugApi,
     /// The classifiers.
     pub jury: Arc<Jury>,
-    /// What is masked, and how inputs are hashed.
-    pub privacy: Arc<Privacy>,
+    /// By what outcomes are made.
+    pub terms: Arc<Terms>,
     /// Where outcomes are delivered.
     pub outbox: Outbox,
     /// Where they are logged.
@@ -119,7 +119,7 @@ impl Run {
                 };
                 let (desk, stop, own) = (desk.clone(), stop.clone(), Arc::clone(&flight));
                 let task = flying.spawn(async move {
-                    let mask = own.mask(&desk.run.privacy);
+                    let mask = own.mask(&desk.run.terms);
                     masked(mask, async {
                         let outcome = desk.run.one(&own, stop).await;
                         desk.close(&own, outcome).await;
@@ -132,7 +132,7 @@ impl Run {
             let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id);
             let flight = flights.remove(&id);
             if let (Err(_), Some(flight)) = (done, flight) {
-                desk.close(&flight, broken(&flight, &self.privacy)).await;
+                desk.close(&flight, broken(&flight, &self.terms)).await;
             }
         }
         drop(desk);
@@ -154,7 +154,7 @@ impl Run {
             Resume::Careful | Resume::Resubmit => self.store.known(&self.id, place).await.map_err(|e| Halt::Journal(e.to_string()))?,
         };
         if let Some(known) = &before
-            && !known.is(&vector.name, vector.action, vector.environment, &self.privacy.hasher.hash(&vector.input))
+            && !known.is(&vector.name, vector.action, vector.environment, &self.terms.privacy.hasher.hash(&vector.input))
         {
             let was = &known.is.0;
             return Err(Halt::Changed(format!(
@@ -171,8 +171,8 @@ impl Run {
     /// One vector from submit to outcome.
     async fn one(&self, flight: &Flight, mut stop: watch::Receiver<bool>) -> Outcome {
         let (mut outcome, expect) = (flight.outcome(), flight.expect());
-        let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect), privacy: &self.privacy };
-        let input = self.privacy.hasher.hash(&flight.vector.input);
+        let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect), terms: &self.terms };
+        let input = self.terms.privacy.hasher.hash(&flight.vector.input);
         let record = Record { store: &self.store, run: &self.id, place: flight.place, vector: &flight.vector, input };
         let session = match &flight.stage {
             Stage::Done(outcome) => return outcome.as_ref().clone(),
@@ -291,9 +291,9 @@ impl Flight {
     }
 
     /// What takes the input out of log lines. It is made when a line is: most vectors have none.
-    fn mask(self: &Arc<Self>, privacy: &Arc<Privacy>) -> Mask {
-        let (flight, privacy) = (Arc::clone(self), Arc::clone(privacy));
-        Arc::new(move |text| Redactor::new(&flight.vector.input, &privacy.rules).mask(text).0)
+    fn mask(self: &Arc<Self>, terms: &Arc<Terms>) -> Mask {
+        let (flight, terms) = (Arc::clone(self), Arc::clone(terms));
+        Arc::new(move |text| Redactor::new(&flight.vector.input, &terms.privacy.rules).mask(text).0)
     }
 
     fn expect(&self) -> Expect {
@@ -302,11 +302,11 @@ impl Flight {
 }
 
 /// The outcome of a vector whose task of ours panicked: what was submitted is said, audited and delivered all the same.
-fn broken(flight: &Flight, privacy: &Privacy) -> Outcome {
+fn broken(flight: &Flight, terms: &Terms) -> Outcome {
     let text = "tracejury failed on this vector, please report it; the action may have run".to_owned();
     let problem = Some(Problem { kind: ProblemKind::Ambiguous, text });
     let outcome = Outcome { session_id: flight.session.get().cloned(), problem, ..flight.outcome() };
-    finish(outcome, Asked { input: Some(&flight.vector.input), expect: None, privacy })
+    finish(outcome, Asked { input: Some(&flight.vector.input), expect: None, terms })
 }
 
 fn cut_off() -> ApiError {

@@ -6,12 +6,14 @@
 
 mod deliveries;
 mod entries;
+mod labels;
 mod lease;
 mod runs;
 mod schema;
 
 pub use deliveries::{Delivery, DeliveryState, Due, Parcel, Pick, Tried};
 pub use entries::Pending;
+pub use labels::Label;
 pub use lease::{Lease, is_live, is_still_there};
 pub use runs::{Known, Listed, RunRow, Stage, VectorRow};
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tracejury::classify::Terms;
 use tracejury::config::{self, Settings};
 use tracejury::debug_api::{DebugApi, Traffic};
 use tracejury::http::Trust;
 use tracejury::jury::Jury;
-use tracejury::model::{InputHasher, Outcome, RunId, Secret, Vector};
+use tracejury::model::{Outcome, RunId, Secret, Vector};
 use tracejury::outbox::Outbox;
-use tracejury::redact::{Privacy, Rules};
+
 use tracejury::run::{Event, Resume, Run};
 use tracejury::simulator::{self, Running, Script};
 use tracejury::store::Store;
@@ -104,7 +105,7 @@ pub async fn run_against(simulator: Running, more: &str, change: impl Fn(&mut Se
         id: RunId::new(),
         store: Store::open(Path::new("")).unwrap(),
         resume: Resume::No,
-        privacy: Arc::new(Privacy { rules: Rules::default(), hasher: InputHasher::default() }),
+        terms: Arc::new(Terms::default()),
         concurrency: settings.api.concurrency.get(),
     });
     run.store.begin(&run.id, vectors.len(), "", &[]).await.unwrap();

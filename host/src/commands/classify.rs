@@ -2,14 +2,13 @@
 //! all processors; what is in memory at once does not grow with their number.
 
 use super::unclassified::Collector;
-use super::{court, privacy, settings};
-use crate::classify::{Asked, judge_here};
+use super::{court, settings, terms};
+use crate::classify::{Asked, Terms, judge_here};
 use crate::cli::ClassifyArgs;
 use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
 use crate::model::Outcome;
-use crate::redact::Privacy;
 use crate::report::{Batch, Format, Report, warn};
 use rayon::prelude::*;
 use std::io::{BufRead, BufReader, Read};
@@ -24,16 +23,16 @@ const AT_ONCE: usize = 16;
 
 pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
-    let (court, privacy) = (court(&settings.plugins).await?, privacy(&settings)?);
+    let (court, terms) = (court(&settings.plugins).await?, terms(&settings)?);
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
     let format = args.common.format;
     let jury = Arc::clone(&court.jury);
-    let collector = Collector::new(&settings.plugins.unclassified).while_reading(&files);
-    let work = tokio::task::spawn_blocking(move || classify(&jury, &privacy, files, format, &collector));
+    let collector = Collector::new(&settings.plugins).while_reading(&files);
+    let work = tokio::task::spawn_blocking(move || classify(&jury, &terms, files, format, &collector));
     work.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("classifying broke off: {e}"), "please report this"))?
 }
 
-fn classify(jury: &Jury, privacy: &Privacy, files: Vec<PathBuf>, format: Format, collector: &Collector) -> Result<Exit, Failure> {
+fn classify(jury: &Jury, terms: &Terms, files: Vec<PathBuf>, format: Format, collector: &Collector) -> Result<Exit, Failure> {
     let (blocks, read) = sync_channel(AT_ONCE);
     let reader = std::thread::spawn(move || read_all(&files, &blocks));
     let mut report = Report::new(format, None);
@@ -51,7 +50,7 @@ fn classify(jury: &Jury, privacy: &Privacy, files: Vec<PathBuf>, format: Format,
             break;
         }
         // What was judged is written while what comes next is judged.
-        let judge = || blocks.par_iter().map(|block| block.judge(jury, privacy, format, collector)).collect::<Vec<_>>();
+        let judge = || blocks.par_iter().map(|block| block.judge(jury, terms, format, collector)).collect::<Vec<_>>();
         (done, ()) = rayon::join(judge, || write(std::mem::take(&mut done)));
     }
     let ended = reader.join().unwrap_or_else(|_| Err(Failure::new(Exit::CouldNotRun, "reading broke off", "please report this")));
@@ -83,7 +82,7 @@ struct Judged {
 }
 
 impl Block {
-    fn judge(&self, jury: &Jury, privacy: &Privacy, format: Format, collector: &Collector) -> Judged {
+    fn judge(&self, jury: &Jury, terms: &Terms, format: Format, collector: &Collector) -> Judged {
         let mut judged = Judged { batch: Batch::new(format), wrong: Vec::new() };
         let mut right = Vec::new();
         for (i, line) in self.text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
@@ -96,7 +95,7 @@ impl Block {
         let cases = traces.into_iter().zip(&asked).map(|((name, trace), (input, expect))| {
             let name = name.unwrap_or_else(|| trace.session.to_string());
             let outcome = Outcome::of(name, trace.action, trace.environment);
-            (trace, Asked { input: input.as_ref(), expect: expect.as_ref(), privacy }, outcome)
+            (trace, Asked { input: input.as_ref(), expect: expect.as_ref(), terms }, outcome)
         });
         let mut outcomes = judge_here(jury, cases.collect());
         collector.collect(&mut outcomes);

@@ -53,7 +53,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     let _lease = begin(&run, &vectors, &[], &settings).await?;
     let notes = notes(&settings, &run, None);
     let log = run.audit.as_ref().and_then(|log| log.location().newest().ok().flatten()).unwrap_or_default();
-    let collector = Collector::new(&settings.plugins.unclassified);
+    let collector = Collector::new(&settings.plugins);
     let summary = drive(run, vectors, args.format, &notes, &collector).await?;
     report::to_stderr(&format!("\nread on:\n  webhook deliveries  {}\n  audit log           {}", deliveries.display(), log.display()));
     report::to_stderr("next: `tracejury run vectors.json` with your own platform; the README's quick start says how");

@@ -2,7 +2,7 @@
 
 use super::runs::no_such;
 use super::unclassified::Collector;
-use super::{Court, court, privacy, settings, trust};
+use super::{Court, court, settings, terms, trust};
 use crate::audit::AuditLog;
 use crate::cli::RunArgs;
 use crate::config::Settings;
@@ -60,7 +60,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
     let (run, _court) = assemble(&settings, id, resume).await?;
     let _lease = begin(&run, &suite, &files, &settings).await?;
     let notes = notes(&settings, &run, Some(again(&run, &args)));
-    let collector = Collector::new(&settings.plugins.unclassified);
+    let collector = Collector::new(&settings.plugins);
     let summary = drive(run, suite, args.common.format, &notes, &collector).await?;
     Ok(Exit::of(&summary))
 }
@@ -117,7 +117,7 @@ fn files_of(listed: &Listed) -> Result<Vec<PathBuf>, Failure> {
 
 /// All that a run needs, and what must live as long as it goes on.
 pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> Result<(Run, Court), Failure> {
-    let privacy = Arc::new(privacy(settings)?);
+    let terms = Arc::new(terms(settings)?);
     let trust = trust(settings)?;
     let (api, outbox) = (DebugApi::new(settings, &trust)?, Outbox::new(&settings.webhook, &trust.anonymous())?);
     let store = Store::open(&settings.journal.path)?;
@@ -133,7 +133,7 @@ pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> 
         api,
         outbox,
         jury: Arc::clone(&court.jury),
-        privacy,
+        terms,
         audit,
         audit_group: settings.audit.group.duration(),
         concurrency: settings.api.concurrency.get(),

@@ -1,12 +1,13 @@
 //! Sessions that nobody could classify: collected while commands go on, and `tracejury plugin unclassified`, which makes proposals of
 //! them.
 
-use super::{court, privacy, recorded, settings};
+use super::{court, recorded, settings, terms};
 use crate::classify::{Asked, judge_here};
 use crate::cli::UnclassifiedArgs;
 use crate::debug_api::record;
 use crate::exit::{Exit, Failure};
-use crate::model::{Outcome, Trace, printable};
+use crate::config::Plugins;
+use crate::model::{Classification, Outcome, Trace, printable};
 use crate::report::{self, Format};
 use crate::workshop;
 use serde_json::json;
@@ -17,35 +18,48 @@ use std::path::{Path, PathBuf};
 /// How large the file of collected traces may grow.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// Where the traces of sessions that nobody could classify are kept, one a line; nowhere, where the user wants none.
-pub(super) struct Collector(Option<PathBuf>);
+/// Where traces are kept, masked, one a line: those that nobody could classify, and where the user wants an archive all that failed.
+pub(super) struct Collector {
+    unclassified: Option<PathBuf>,
+    archive: Option<PathBuf>,
+}
 
 impl Collector {
-    /// A collector for the file of the settings.
-    pub(super) fn new(file: &Path) -> Self {
-        Self((!file.as_os_str().is_empty()).then(|| file.to_owned()))
+    /// A collector for the files of the settings.
+    pub(super) fn new(settings: &Plugins) -> Self {
+        let named = |file: &Path| (!file.as_os_str().is_empty()).then(|| file.to_owned());
+        Self { unclassified: named(&settings.unclassified), archive: named(&settings.archive) }
     }
 
-    /// The same while these files are read: what is read must not grow by being read.
+    /// The same while these files are read: what is read must not grow by being read, and is archived as it is.
     pub(super) fn while_reading(self, files: &[PathBuf]) -> Self {
         let is = |own: &Path, file: &Path| file.canonicalize().is_ok_and(|file| own.canonicalize().is_ok_and(|own| own == file));
-        Self(self.0.filter(|own| !files.iter().any(|file| is(own, file))))
+        Self { unclassified: self.unclassified.filter(|own| !files.iter().any(|file| is(own, file))), archive: None }
     }
 
     /// Takes what some outcomes have for it, and keeps it. A failure to write is told and costs nothing else.
     pub(super) fn collect<'a>(&self, outcomes: impl IntoIterator<Item = &'a mut Outcome>) {
-        let lines = outcomes.into_iter().filter_map(|outcome| {
-            let trace = outcome.unclassified.take().filter(|_| self.0.is_some())?;
+        let (mut unclassified, mut archived) = (String::new(), String::new());
+        for outcome in outcomes {
+            let Some(trace) = outcome.kept.take() else { continue };
             // A session whose id had to be replaced must not go by it as its name.
-            let kept = Some(&trace.session) == outcome.session_id.as_ref();
-            let name = if kept { outcome.vector.as_str() } else { trace.session.as_str() };
-            Some(record(name, &trace) + "\n")
-        });
-        let lines: String = lines.collect();
-        let Some(file) = self.0.as_ref().filter(|_| !lines.is_empty()) else { return };
-        if let Err(e) = append(file, &lines) {
-            report::warn(&format!("{}: {e}; unclassified sessions are not kept", file.display()), "check plugins.unclassified");
+            let own_id = Some(&trace.session) == outcome.session_id.as_ref();
+            let name = if own_id { outcome.vector.as_str() } else { trace.session.as_str() };
+            let line = record(name, &trace) + "\n";
+            archived.push_str(&line);
+            if outcome.classification.as_ref().is_some_and(|c| c.as_str() == Classification::UNKNOWN) {
+                unclassified.push_str(&line);
+            }
         }
+        keep(self.unclassified.as_deref(), &unclassified, "unclassified sessions are not kept", "check plugins.unclassified");
+        keep(self.archive.as_deref(), &archived, "traces are not archived", "check plugins.archive");
+    }
+}
+
+fn keep(file: Option<&Path>, lines: &str, so: &str, help: &str) {
+    let Some(file) = file.filter(|_| !lines.is_empty()) else { return };
+    if let Err(e) = append(file, lines) {
+        report::warn(&format!("{}: {e}; {so}", file.display()), help);
     }
 }
 
@@ -58,7 +72,7 @@ fn append(path: &Path, lines: &str) -> std::io::Result<()> {
     let mut file = options.open(path)?;
     if file.metadata()?.len() > MOST_BYTES {
         return Err(std::io::Error::other(format!(
-            "is larger than {} MiB; look at it with `tracejury plugin unclassified`, then remove it",
+            "is larger than {} MiB; look at it with `tracejury plugin unclassified` or `plugin backtest`, then set it aside",
             MOST_BYTES >> 20
         )));
     }
@@ -75,7 +89,7 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, "there is nothing to look at", help));
         }
     };
-    let (court, privacy) = (court(&settings.plugins).await?, privacy(&settings)?);
+    let (court, terms) = (court(&settings.plugins).await?, terms(&settings)?);
     let mut cases = Vec::new();
     let mut successes = Vec::new();
     let mut seen = HashSet::new();
@@ -89,11 +103,11 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
     let total = cases.len();
     let judged = cases.iter().map(|(trace, input)| {
         let outcome = Outcome::of(trace.session.to_string(), trace.action, trace.environment);
-        (trace.clone(), Asked { input: input.as_ref(), expect: None, privacy: &privacy }, outcome)
+        (trace.clone(), Asked { input: input.as_ref(), expect: None, terms: &terms }, outcome)
     });
     // What a rule written since then classifies is no part of it any more.
     let outcomes = judge_here(&court.jury, judged.collect());
-    let left: Vec<Trace> = outcomes.into_iter().filter_map(|outcome| outcome.unclassified.map(|trace| *trace)).collect();
+    let left: Vec<Trace> = outcomes.into_iter().filter_map(|outcome| outcome.kept.map(|trace| *trace)).collect();
     let groups = workshop::groups(&left);
     let mut taken = BTreeSet::new();
     for group in &groups {

@@ -44,6 +44,8 @@ pub struct Plugins {
     pub disabled: BTreeSet<String>,
     /// Where traces are collected that nobody could classify; nowhere where it is empty.
     pub unclassified: PathBuf,
+    /// Where traces of all failed sessions are kept; nowhere where it is empty.
+    pub archive: PathBuf,
     pub priority: BTreeMap<String, i32>,
     pub grants: BTreeMap<String, Grants>,
     #[serde(rename = "for")]

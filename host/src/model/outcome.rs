@@ -50,15 +50,18 @@ pub struct Outcome {
     pub verdicts: Vec<VerdictLine>,
     /// Who gave no verdict, and why.
     pub abstained: Vec<Abstained>,
+    /// What decided; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
     /// The error that speaks for the execution. Not part of the line: it goes to the webhook.
     #[serde(skip)]
     pub fault: Option<Fault>,
     /// When the failing step ran. Not part of the line: it goes to the webhook.
     #[serde(skip)]
     pub failing_step_timestamp: Option<String>,
-    /// The masked trace of a session that nobody could classify, to learn from. Not part of the line.
+    /// The masked trace of a session that is to be learnt from. Not part of the line.
     #[serde(skip)]
-    pub unclassified: Option<Box<Trace>>,
+    pub kept: Option<Box<Trace>>,
     /// What was masked in its texts, and how often: `input` for values of the input, else the rule that found it. Not part of the line: it
     /// goes to the audit log.
     #[serde(skip)]
@@ -96,9 +99,10 @@ impl Outcome {
             problem: None,
             verdicts: Vec::new(),
             abstained: Vec::new(),
+            decision: None,
             fault: None,
             failing_step_timestamp: None,
-            unclassified: None,
+            kept: None,
             masked: BTreeMap::new(),
             rule_set: String::new(),
             input_remains: false,
@@ -139,6 +143,9 @@ pub struct VerdictLine {
     pub classification: Classification,
     /// How sure it is.
     pub confidence: Confidence,
+    /// What that is worth by the calibration, where it is not what the plugin said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<Confidence>,
     /// The kind of cause.
     pub reason: Option<String>,
     /// The rule that matched.
@@ -150,6 +157,30 @@ pub struct VerdictLine {
     /// What else it tells, as names and values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+}
+
+/// What decided an outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// By which policy verdicts became one answer: `highest`, `pooled` or `quorum`.
+    pub policy: String,
+    /// How far ahead of the next classification the answer is, 0 to 1: of confidence, under `quorum` of votes.
+    pub margin: f64,
+    /// The verdicts without which the classification would be another; at most 16 are asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pivots: Vec<Pivot>,
+}
+
+/// A verdict without which the classification would be another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pivot {
+    /// Whose verdict it is.
+    pub plugin: String,
+    /// The rule that matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the classification would be without it.
+    pub then: Classification,
 }
 
 /// The text a verdict rests on.

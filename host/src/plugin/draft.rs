@@ -3,7 +3,7 @@
 
 use super::form::{Form, Kind, Packed, RULES_SECTION, SCRIPT_SECTION};
 use super::{DEFAULT_FILE, Loader, Plugin, PluginError, Profile, Sight, Use, source};
-use crate::jury::Classifier as _;
+use crate::jury::Classifier;
 use crate::model::{Abstention, Trace, Verdict};
 use std::path::Path;
 use std::sync::Arc;
@@ -99,6 +99,12 @@ impl Draft {
         // Of another engine's nobody has said that they are within limits.
         let rules = self.profile().kind == Some(Kind::Rules) && self.profile().packed != Packed::OtherEngine;
         rules.then(|| tracejury_regex::view::Classifier::new(&self.configure).ok()).flatten()
+    }
+
+    /// A member of a jury.
+    #[must_use]
+    pub fn into_classifier(self) -> Arc<dyn Classifier> {
+        Arc::new(self.plugin)
     }
 
     /// What there is to know of it.

@@ -1,12 +1,12 @@
-//! The tables of the journal (format 1), and how an older file becomes one of them.
+//! The tables of the journal (format 2), and how an older file becomes one of them.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The format this program writes; it stands in the file as `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// One step from each format to the next. A step that has been released is never changed.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
     began INTEGER NOT NULL,             -- milliseconds since 1970, as all times here
@@ -80,6 +80,13 @@ CREATE TABLE disabled (
     endpoint TEXT PRIMARY KEY,
     address TEXT NOT NULL,              -- a digest of its address: under another one it is another
     since INTEGER NOT NULL
+) WITHOUT ROWID;
+", "
+CREATE TABLE label (
+    session TEXT PRIMARY KEY,
+    classification TEXT NOT NULL,       -- what its failure really was, on somebody's word
+    reason TEXT,
+    made INTEGER NOT NULL
 ) WITHOUT ROWID;
 "];
 

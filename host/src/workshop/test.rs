@@ -112,7 +112,7 @@ pub(super) fn example(field: Field, text: &str) -> Trace {
     let mut step = Step { id: "example".to_owned(), ..Step::default() };
     let mut fault = Fault::default();
     match field {
-        Field::Message => text.clone_into(&mut fault.message),
+        Field::Message | Field::Error | Field::Quoted | Field::Frames => text.clone_into(&mut fault.message),
         Field::Code => fault.code = Some(text.to_owned()),
         Field::Stack => fault.stack = Some(text.to_owned()),
         Field::Output => step.output = Some(text.to_owned()),

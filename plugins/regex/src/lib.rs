@@ -10,6 +10,8 @@ mod literals;
 pub mod normal;
 pub mod pack;
 mod pattern;
+mod quoted;
+mod reading;
 pub mod rules;
 pub mod settings;
 pub mod template;

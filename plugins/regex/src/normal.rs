@@ -15,6 +15,8 @@ pub struct Normalise {
     quotes: bool,
     /// The escape sequences of terminals are left out.
     escapes: bool,
+    /// What stands in a string of JSON or in XML is written as it is meant: `\"`, `\n`, `&lt;`.
+    strings: bool,
 }
 
 #[derive(Deserialize)]
@@ -24,6 +26,7 @@ enum Step {
     Case,
     Quotes,
     Escapes,
+    Strings,
 }
 
 impl<'de> Deserialize<'de> for Normalise {
@@ -35,6 +38,7 @@ impl<'de> Deserialize<'de> for Normalise {
             case: has(|s| matches!(s, Step::Case)),
             quotes: has(|s| matches!(s, Step::Quotes)),
             escapes: has(|s| matches!(s, Step::Escapes)),
+            strings: has(|s| matches!(s, Step::Strings)),
         })
     }
 }
@@ -49,8 +53,13 @@ pub struct Normal<'a> {
 }
 
 impl Normalise {
-    /// All that can be done.
-    pub const ALL: Self = Self { whitespace: true, case: true, quotes: true, escapes: true };
+    /// All that can be done to compare what people typed.
+    pub const ALL: Self = Self { whitespace: true, case: true, quotes: true, escapes: true, strings: false };
+
+    /// Whether all that it would change is found by [`is_plain`].
+    fn leaves_plain_text(self) -> bool {
+        !self.whitespace && !self.case
+    }
 
     /// A pattern, to be looked for in texts that are changed like this: where letters become small, those of the pattern do too.
     ///
@@ -64,7 +73,7 @@ impl Normalise {
     /// The text as rules see it.
     #[must_use]
     pub fn apply<'a>(self, text: &'a str) -> Normal<'a> {
-        if self == Self::default() {
+        if self == Self::default() || (self.leaves_plain_text() && is_plain(text)) {
             return Normal { text: Cow::Borrowed(text), places: None };
         }
         let mut normal = Builder { text: String::with_capacity(text.len()), places: Vec::with_capacity(text.len()) };
@@ -73,6 +82,9 @@ impl Normalise {
             let from = (at, at + c.len_utf8());
             if self.escapes && c == '\u{1b}' {
                 skip_sequence(&mut chars);
+            } else if let Some((meant, length)) = text.get(at..).filter(|_| self.strings).and_then(meant) {
+                normal.push(meant, (at, at + length));
+                while chars.next_if(|(next, _)| *next < at + length).is_some() {}
             } else if self.whitespace && c.is_whitespace() {
                 // Also where an escape sequence stood in between.
                 match normal.places.last_mut().filter(|_| normal.text.ends_with(' ')) {
@@ -111,6 +123,37 @@ fn skip_sequence(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>) {
     }
     while chars.next_if(|(_, c)| matches!(c, ' '..='?')).is_some() {}
     chars.next_if(|(_, c)| matches!(c, '@'..='~'));
+}
+
+/// Whether a text holds no mark, no escape sequence and no character that is written otherwise than it is meant: most do not.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii() && !matches!(b, 0x1b | b'\\' | b'&'))
+}
+
+/// What the beginning of a text means in a string of JSON (RFC 8259, 7), where that may itself stand in one; or in XML (4.6). And how
+/// long it is.
+fn meant(text: &str) -> Option<(char, usize)> {
+    const ENTITIES: [(&str, char); 6] = [("&quot;", '"'), ("&#39;", '\''), ("&apos;", '\''), ("&lt;", '<'), ("&gt;", '>'), ("&amp;", '&')];
+    const UNICODE: [(&str, char); 4] = [("u003c", '<'), ("u003e", '>'), ("u0027", '\''), ("u0022", '"')];
+    if text.starts_with('&') {
+        return ENTITIES.iter().find(|(entity, _)| text.starts_with(entity)).map(|(entity, c)| (*c, entity.len()));
+    }
+    let escaped = text.trim_start_matches('\\');
+    let slashes = text.len() - escaped.len();
+    let c = match escaped.bytes().next().filter(|_| slashes > 0)? {
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'"' => '"',
+        b'\'' => '\'',
+        b'/' => '/',
+        b'u' => {
+            let known = |(code, _): &&(&str, char)| escaped.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(code));
+            return UNICODE.iter().find(known).map(|(code, c)| (*c, slashes + code.len()));
+        }
+        _ => return None,
+    };
+    Some((c, slashes + 1))
 }
 
 /// What a typographic mark stands for.
@@ -160,6 +203,18 @@ mod tests {
         assert_eq!(origin(".."), "\u{2026}");
         assert_eq!(origin("now"), "now");
         assert_eq!(ALL.apply("can't \u{1b}[0m reach").text, "can't reach");
+    }
+
+    #[test]
+    fn strings_are_read_as_they_are_meant() {
+        let strings = Normalise { strings: true, ..Normalise::default() };
+        let text = r#"{\"a\":\\\"b\\\" \\n c:\x &lt;p&gt; \u003Cq"#;
+        let normal = strings.apply(text);
+        assert_eq!(normal.text, "{\"a\":\"b\" \n c:\\x <p> <q");
+        let at = normal.text.find("b\"").unwrap();
+        let (start, end) = normal.origin(at, at + 2);
+        assert_eq!(&text[start..end], r#"b\\\""#);
+        assert!(matches!(strings.apply("plain \" text").text, Cow::Borrowed(_)));
     }
 
     #[test]

@@ -9,7 +9,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The text of the built-in pack.
-pub const BUILT_IN: &str = include_str!("../default.toml");
+pub const BUILT_IN: &str = concat!(
+    include_str!("../rules/pack.toml"),
+    include_str!("../rules/settings.toml"),
+    include_str!("../rules/network.toml"),
+    include_str!("../rules/trust.toml"),
+    include_str!("../rules/http.toml"),
+    include_str!("../rules/services.toml"),
+    include_str!("../rules/databases.toml"),
+    include_str!("../rules/brokers.toml"),
+    include_str!("../rules/platforms.toml"),
+    include_str!("../rules/values.toml"),
+    include_str!("../rules/code.toml"),
+    include_str!("../rules/data.toml"),
+    include_str!("../rules/generic.toml"),
+    include_str!("../rules/unknown.toml"),
+);
 /// The name of the built-in pack.
 pub const BUILT_IN_NAME: &str = "regex";
 /// The JSON Schema of the format.
@@ -67,6 +82,10 @@ pub struct Rule {
     pub reason: Option<String>,
     /// How sure it is, 0 to 1.
     pub confidence: f64,
+    /// Its place among the rules that match, 0 to 100, where that is another than its confidence gives it.
+    pub rank: Option<f64>,
+    /// Whether the pack has nothing to say where this rule speaks.
+    pub abstain: bool,
     /// At least one of these must be found.
     pub any: Vec<Placed<String>>,
     /// Each of these must be found.
@@ -93,6 +112,12 @@ impl Rule {
         self.any.iter().chain(&self.all).chain(&self.none)
     }
 
+    /// Its place among the rules that match: the highest speaks.
+    #[must_use]
+    pub fn place(&self) -> f64 {
+        self.rank.unwrap_or(self.confidence * 100.0)
+    }
+
     /// The names in braces that its texts are filled in by.
     pub fn wanted_captures(&self) -> impl Iterator<Item = &str> {
         self.templates().flat_map(Template::names)
@@ -106,7 +131,11 @@ impl Rule {
     #[must_use]
     pub fn example_field(&self) -> Field {
         let first = self.fields.first().copied().unwrap_or(Field::Message);
-        if self.fields.contains(&Field::Message) { Field::Message } else { first }
+        match first {
+            Field::Error | Field::Frames | Field::Quoted => Field::Message,
+            _ if self.fields.contains(&Field::Message) => Field::Message,
+            other => other,
+        }
     }
 }
 
@@ -124,6 +153,13 @@ pub enum Field {
     Output,
     /// The failing step's input, where granted.
     Input,
+    /// What message and stack say in their own words: without frames, and without what they quote. What stands deeper in the chain of
+    /// causes counts more.
+    Error,
+    /// What is quoted in message and stack: addresses, statements, values.
+    Quoted,
+    /// The frames in message and stack.
+    Frames,
 }
 
 /// What is wrong with a pack, and where.
@@ -227,6 +263,9 @@ fn check_keys(rule: &Rule) -> Result<(), PackError> {
     }
     if let Some(reason) = rule.reason.as_ref().filter(|reason| !kebab(reason)) {
         return wrong(format!("reason: {reason} is not kebab-case"));
+    }
+    if let Some(rank) = rule.rank.filter(|rank| !(0.0..=100.0).contains(rank)) {
+        return wrong(format!("rank: {rank} is not between 0 and 100"));
     }
     if !(0.0..=1.0).contains(&rule.confidence) {
         return wrong(format!("confidence: {} is not between 0 and 1", rule.confidence));
@@ -342,7 +381,7 @@ mod tests {
         says(&format!("{ok}in = []"), "line 6: rule a: in: name at least one field");
         says(
             &format!("{ok}in = ['body']"),
-            "line 11: rule a: unknown variant `body`, expected one of `message`, `code`, `stack`, `output`, `input`",
+            "line 11: rule a: unknown variant `body`, expected one of `message`, `code`, `stack`, `output`, `input`, `error`, `quoted`, `frames`",
         );
         says(&ok.replace("0.5", "7.0"), "line 6: rule a: confidence: 7 is not between 0 and 1");
         let second = ok.split_once("[[rule]]").unwrap().1;
@@ -381,7 +420,7 @@ mod tests {
         says(&format!("disable = ['x']\n{ok}"), "line 1: disable, reweigh: there are only for a pack that has extends");
         says(
             &format!("normalise = ['spaces']\n{ok}"),
-            "line 1: unknown variant `spaces`, expected one of `whitespace`, `case`, `quotes`, `escapes`",
+            "line 1: unknown variant `spaces`, expected one of `whitespace`, `case`, `quotes`, `escapes`, `strings`",
         );
         let unknown = parse(&format!("{ok}anny = ['y']")).unwrap_err().to_string();
         assert!(unknown.starts_with("line 11: rule a: unknown field `anny`, expected one of `id`"), "{unknown}");
@@ -403,7 +442,7 @@ mod tests {
         assert_eq!(pack.name, BUILT_IN_NAME);
         for rule in &pack.rules {
             assert!(!rule.matches.is_empty() && !rule.rejects.is_empty(), "{} lacks examples or counter-examples", rule.id);
-            assert!(rule.reason.is_some(), "{} lacks a reason", rule.id);
+            assert!(rule.reason.is_some() != (rule.classification == "UNKNOWN"), "{} lacks a reason, or has one too many", rule.id);
         }
     }
 

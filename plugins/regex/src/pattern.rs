@@ -51,31 +51,33 @@ impl Pattern {
         Ok(Self { kind: Kind::new(hir, required)?, groups: groups(hir, wanted)? })
     }
 
-    /// The first match.
-    pub fn find(&self, text: &str, memory: &mut Memory) -> Option<Range> {
+    /// The first match within `range`.
+    pub fn find(&self, text: &str, range: Range, memory: &mut Memory) -> Option<Range> {
+        let input = Input::new(text).range(range.0..range.1);
         match &self.kind {
-            Kind::Anywhere(regex) => regex.find(text).map(|found| (found.start(), found.end())),
-            Kind::Near { quick, long, .. } => search(quick, long, &Input::new(text), memory),
+            Kind::Anywhere(regex) => regex.find(input).map(|found| (found.start(), found.end())),
+            Kind::Near { quick, long, .. } => search(quick, long, &input, memory),
         }
     }
 
-    /// The first match, where the literals that it must hold stand at `places` and nowhere else. It is tried at each place where
+    /// The first match within `range`, where the literals that it must hold stand at `places` and nowhere else. It is tried at each place where
     /// it could begin, so that what is found is what a search of the whole text would find.
-    pub fn find_near(&self, text: &str, places: impl Iterator<Item = usize> + Clone, memory: &mut Memory) -> Option<Range> {
-        let Kind::Near { quick, long, before, longest } = &self.kind else { return self.find(text, memory) };
+    pub fn find_near(&self, text: &str, range: Range, places: impl Iterator<Item = usize> + Clone, memory: &mut Memory) -> Option<Range> {
+        let Kind::Near { quick, long, before, longest } = &self.kind else { return self.find(text, range, memory) };
+        let places = places.filter(|place| (range.0..range.1).contains(place));
         // What trying would cost at the most, against one search of the text as a whole.
         let tries = places.clone().count().saturating_mul(before.1 - before.0 + 1);
-        if tries.saturating_mul(longest.unwrap_or(text.len())) > WHOLE.saturating_mul(text.len()).saturating_add(SMALL) {
-            return self.find(text, memory);
+        if tries.saturating_mul(longest.unwrap_or(range.1 - range.0)) > WHOLE.saturating_mul(range.1 - range.0).saturating_add(SMALL) {
+            return self.find(text, range, memory);
         }
         let mut first: Option<Range> = None;
         for place in places {
-            for start in place.saturating_sub(before.1)..(place + 1).saturating_sub(before.0) {
+            for start in place.saturating_sub(before.1).max(range.0)..(place + 1).saturating_sub(before.0) {
                 if first.is_some_and(|(earlier, _)| earlier <= start) {
                     break;
                 }
                 if text.is_char_boundary(start) {
-                    let end = longest.map_or(text.len(), |longest| start.saturating_add(longest).min(text.len()));
+                    let end = longest.map_or(range.1, |longest| start.saturating_add(longest).min(range.1));
                     let input = Input::new(text).range(start..end).anchored(Anchored::Yes);
                     first = search(quick, long, &input, memory).or(first);
                 }

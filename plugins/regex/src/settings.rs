@@ -138,7 +138,10 @@ fn extended(mut pack: Pack, below: Pack) -> Result<Pack, PackError> {
     let reweighed: BTreeMap<_, _> = pack.reweigh.iter().map(|(id, confidence)| (id.it.as_str(), *confidence)).collect();
     let name = below.name.clone();
     let taken_over = below.rules.iter().filter(|rule| !off(&rule.id)).cloned().map(|mut rule| {
-        rule.confidence = reweighed.get(rule.id.as_str()).copied().unwrap_or(rule.confidence);
+        if let Some(confidence) = reweighed.get(rule.id.as_str()) {
+            // Its place follows what its user thinks of it.
+            (rule.confidence, rule.rank) = (*confidence, None);
+        }
         rule.from.get_or_insert_with(|| name.clone());
         rule
     });

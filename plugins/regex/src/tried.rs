@@ -13,7 +13,7 @@ use crate::{Trace, Verdict};
 #[must_use]
 pub fn verdicts(rules: &Rules, trace: &Trace, texts: &[Text<'_>]) -> Vec<Verdict> {
     let tried = rules.tried(texts);
-    let best = tried.iter().find(|tried| tried.holds).map(|tried| tried.rule);
+    let best = rules.best(texts).map(|found| found.rule);
     tried.iter().map(|tried| verdict(trace, texts, tried, best)).collect()
 }
 
@@ -38,10 +38,15 @@ fn verdict(trace: &Trace, texts: &[Text<'_>], tried: &Tried<'_>, best: Option<&R
 }
 
 fn above(rule: &Rule, best: &Rule) -> String {
-    if rule.confidence < best.confidence {
+    let ranked = rule.rank.or(best.rank).is_some();
+    if rule.place() > best.place() {
+        format!("to be found nearer to the root: {} is, which speaks", best.id)
+    } else if ranked && rule.place() < best.place() {
+        format!("a rank above {}, which {} has", best.place(), best.id)
+    } else if rule.confidence < best.confidence {
         format!("a confidence above {}, which {} has", best.confidence, best.id)
     } else {
-        format!("to stand before {}, which has the same confidence", best.id)
+        format!("to stand before {}, which has the same place", best.id)
     }
 }
 
@@ -74,6 +79,9 @@ fn fields(fields: &[Field]) -> String {
         Field::Stack => "stack",
         Field::Output => "output",
         Field::Input => "input",
+        Field::Error => "error",
+        Field::Quoted => "quoted",
+        Field::Frames => "frames",
     };
     fields.iter().map(name).collect::<Vec<_>>().join(", ")
 }
@@ -122,7 +130,7 @@ mod tests {
             told,
             [
                 "sure speaks: ",
-                "same beaten: to stand before sure, which has the same confidence",
+                "same beaten: to stand before sure, which has the same place",
                 "less beaten: a confidence above 0.9, which sure has",
                 "lacking silent: `never` or `ever` in message, code, stack",
                 "half silent: `bang` too",

@@ -36,7 +36,10 @@ impl Classifier {
     pub fn verdicts(&self, trace: &Trace) -> Vec<Verdict> {
         let texts = texts(trace);
         match self.answer {
-            Answer::Best => self.rules.best(&texts).map(|found| verdict(trace, &texts, &found)).into_iter().collect(),
+            Answer::Best => {
+                let speaks = self.rules.best(&texts).filter(|found| !found.rule.abstain);
+                speaks.map(|found| verdict(trace, &texts, &found)).into_iter().collect()
+            }
             Answer::EveryRule => tried::verdicts(&self.rules, trace, &texts),
         }
     }
@@ -82,8 +85,13 @@ pub(crate) fn texts(trace: &Trace) -> Vec<Text<'_>> {
         push(&mut texts, Field::Output, step.output.as_deref(), Some(i));
         push(&mut texts, Field::Input, step.input.as_deref(), Some(i));
     }
-    push_fault(&mut texts, trace.error.as_ref(), None);
+    let said_by_step = |fault: &&Fault| failing.is_some_and(|(_, step)| step.error.as_ref().is_some_and(|own| same(own, fault)));
+    push_fault(&mut texts, trace.error.as_ref().filter(|fault| !said_by_step(fault)), None);
     texts
+}
+
+fn same(a: &Fault, b: &Fault) -> bool {
+    (&a.message, &a.stack, &a.code) == (&b.message, &b.stack, &b.code)
 }
 
 fn push_fault<'a>(texts: &mut Vec<Text<'a>>, fault: Option<&'a Fault>, step: Option<u32>) {
@@ -102,7 +110,7 @@ fn push<'a>(texts: &mut Vec<Text<'a>>, field: Field, text: Option<&'a str>, step
 /// The path of a text as the contract has it, such as `steps[1].error.message`.
 fn location(text: &Text<'_>) -> String {
     let field = match text.field {
-        Field::Message => "error.message",
+        Field::Message | Field::Error | Field::Quoted | Field::Frames => "error.message",
         Field::Code => "error.code",
         Field::Stack => "error.stack",
         Field::Output => "output",
@@ -112,9 +120,15 @@ fn location(text: &Text<'_>) -> String {
 }
 
 fn verdict(trace: &Trace, texts: &[Text<'_>], found: &Match<'_>) -> Verdict {
+    let mut verdict = said(trace, found.rule, &found.captured);
+    if let Some(beaten) = found.beaten.filter(|beaten| !beaten.abstain) {
+        let reason = beaten.reason.as_ref().map_or_else(String::new, |reason| format!(" {reason}"));
+        let told = format!("{}: {}{reason}", beaten.id, beaten.classification);
+        verdict.attributes.push(("alternative".to_owned(), told));
+    }
     Verdict {
         evidence: found.hits.iter().filter_map(|hit| evidence(texts, hit)).take(EVIDENCE).collect(),
-        ..said(trace, found.rule, &found.captured)
+        ..verdict
     }
 }
 

@@ -67,6 +67,8 @@ struct Written {
     reweigh: BTreeMap<String, Spanned<f64>>,
     #[serde(default)]
     normalise: Normalise,
+    #[serde(rename = "in")]
+    fields: Option<Vec<Field>>,
     #[serde(rename = "rule", default)]
     rules: Vec<WrittenRule>,
 }
@@ -78,6 +80,9 @@ struct WrittenRule {
     classification: String,
     reason: Option<String>,
     confidence: f64,
+    rank: Option<f64>,
+    #[serde(default)]
+    abstain: bool,
     #[serde(default)]
     any: Vec<Spanned<String>>,
     #[serde(default)]
@@ -124,7 +129,8 @@ impl Written {
         if extends.is_none() && self.rules.is_empty() {
             return Err(PackError::at(1, "rule: there is none; write [[rule]], or extends"));
         }
-        let rules = self.rules.into_iter().map(|rule| rule.placed(lines, self.normalise)).collect::<Result<_, _>>()?;
+        let fields = self.fields.as_deref().unwrap_or(&[Field::Message, Field::Code, Field::Stack]);
+        let rules = self.rules.into_iter().map(|rule| rule.placed(lines, self.normalise, fields)).collect::<Result<_, _>>()?;
         Ok(Pack {
             name: name.it,
             version: self.version,
@@ -140,7 +146,7 @@ impl Written {
 }
 
 impl WrittenRule {
-    fn placed(self, lines: &Lines<'_>, normalise: Normalise) -> Result<Rule, PackError> {
+    fn placed(self, lines: &Lines<'_>, normalise: Normalise, fields: &[Field]) -> Result<Rule, PackError> {
         let id = lines.place(self.id);
         let place = |patterns: Vec<Spanned<String>>| patterns.into_iter().map(|pattern| lines.place(pattern)).collect::<Vec<_>>();
         let template = |field: &str, text: Spanned<String>| {
@@ -159,10 +165,12 @@ impl WrittenRule {
             classification: self.classification,
             reason: self.reason,
             confidence: self.confidence,
+            rank: self.rank,
+            abstain: self.abstain,
             any: place(self.any),
             all: place(self.all),
             none: place(self.none),
-            fields: self.fields.unwrap_or_else(|| vec![Field::Message, Field::Code, Field::Stack]),
+            fields: self.fields.unwrap_or_else(|| fields.to_vec()),
             normalise: self.normalise.unwrap_or(normalise),
             matches: self.matches,
             rejects: self.rejects,

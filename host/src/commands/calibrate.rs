@@ -1,0 +1,128 @@
+//! `tracejury label` and `tracejury calibrate`: what failures really were, and what plugins' confidences are worth by that.
+
+use super::{at, court, eval, journal, records, settings, terms};
+use crate::cli::{CalibrateArgs, LabelArgs};
+use crate::config::Settings;
+use crate::eval::{Judged, Truth, without_label};
+use crate::exit::{Exit, Failure};
+use crate::merge::{Calibration, Labelled};
+use crate::model::{Confidence, printable};
+use crate::report::{self, Format, plain_table, plural};
+use crate::store::Label;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// With fewer labels than this a line is mostly the prior.
+const FEW: usize = 20;
+
+pub(super) async fn label(args: LabelArgs) -> Result<Exit, Failure> {
+    let settings = records(&args.records)?;
+    let store = journal(&settings)?;
+    let Some(classification) = args.classification else {
+        return match store.unlabel(&args.session).await? {
+            true => Ok(Exit::AsExpected),
+            false => Err(Failure::new(Exit::Usage, format!("session {} has no label", args.session), "check the id")),
+        };
+    };
+    let Some(outcome) = store.outcome_of(&args.session).await? else {
+        let what = format!("the journal knows no outcome of session {}", args.session);
+        return Err(Failure::new(Exit::Usage, what, "`tracejury runs show RUN --format json` shows the sessions of a run"));
+    };
+    let said = outcome.classification.as_ref().map_or_else(|| "nothing, since it did not fail".to_owned(), ToString::to_string);
+    if outcome.classification.is_none() {
+        return Err(Failure::new(Exit::Usage, format!("session {} did not fail", args.session), "only failures have a classification"));
+    }
+    store.label(&Label { session: args.session.clone(), classification: classification.clone(), reason: args.reason.clone(), made: 0 }).await?;
+    match args.records.format {
+        Format::Json => {
+            let line = json!({"schema": 1, "session": args.session, "classification": classification, "reason": args.reason, "said": outcome.classification});
+            report::to_stdout(&line.to_string());
+        }
+        Format::Human => report::to_stdout(&format!("{}: {classification}; the classifiers said {said}", args.session)),
+    }
+    Ok(Exit::AsExpected)
+}
+
+pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
+    let settings = settings(&args.common)?;
+    let mut judged = of_journal(&settings).await?;
+    let sessions = judged.len();
+    if !args.corpus.is_empty() {
+        let (records, _) = without_label(eval::labelled(&args.corpus)?);
+        let court = court(&settings.plugins).await?;
+        judged.extend(eval::judged(&court.jury, &records, &terms(&settings)?).0);
+    }
+    if judged.is_empty() {
+        let help = "label sessions with `tracejury label SESSION CLASSIFICATION`, or name files of labelled failures";
+        return Err(Failure::new(Exit::Usage, "nothing has a label yet", help));
+    }
+    let fitted = Calibration::fit(&by_plugin(&judged));
+    let output = args.output.unwrap_or_else(|| settings.merge.calibration.clone());
+    let text = written(&fitted, judged.len());
+    if !args.dry_run {
+        if output.as_os_str().is_empty() {
+            return Err(Failure::new(Exit::Usage, "merge.calibration names no file", "name one with --output"));
+        }
+        std::fs::write(&output, &text).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", output.display()), "choose another file with --output"))?;
+    }
+    match args.common.format {
+        Format::Json => report::to_stdout(&json!({"schema": 1, "calibration": fitted, "sessions": sessions, "labels": judged.len()}).to_string()),
+        Format::Human => report::to_stdout(&table(&fitted)),
+    }
+    for (name, line) in fitted.plugins.iter().filter(|(_, line)| line.labels < FEW) {
+        let what = format!("{}: {} only; its confidences are hardly changed", printable(name), plural(line.labels, "labelled verdict"));
+        report::warn(&what, "label more sessions, right ones as well as wrong ones");
+    }
+    let done = if args.dry_run { "nothing was written".to_owned() } else { format!("written to {}; merging reads it where merge.calibration names it", output.display()) };
+    report::to_stderr(&format!("{} labelled sessions of the journal, {} in all; {done}", sessions, plural(judged.len(), "labelled failure")));
+    Ok(Exit::AsExpected)
+}
+
+/// The file, with a word on what it is.
+fn written(fitted: &Calibration, labels: usize) -> String {
+    let head = format!("# What the plugins' confidences are worth, fitted by `tracejury calibrate` to {labels} labelled failures on {}.\n# right = σ(slope · logit(said) + intercept)\n", &at(crate::store::now())[..10.min(at(crate::store::now()).len())]);
+    // A struct of numbers by names is always TOML.
+    head + &toml::to_string(fitted).unwrap_or_default()
+}
+
+fn table(fitted: &Calibration) -> String {
+    let worth = |name: &str, said: f64| Confidence::new(said).map_or_else(|_| String::new(), |said| format!("{:.2}", fitted.apply(name, said).get()));
+    let row = |(name, line): (&String, &crate::merge::Line)| {
+        let share = |value: f64| format!("{value:.2}");
+        vec![printable(name), line.labels.to_string(), share(line.said), share(line.right), worth(name, 0.6), worth(name, 0.8), worth(name, 0.95)]
+    };
+    plain_table(&["PLUGIN", "LABELS", "SAID", "RIGHT", "0.60 →", "0.80 →", "0.95 →"], fitted.plugins.iter().map(row))
+}
+
+/// What each plugin said of labelled failures, and whether it was right.
+pub(super) fn by_plugin(judged: &[Judged]) -> BTreeMap<String, Vec<Labelled>> {
+    let mut all: BTreeMap<String, Vec<Labelled>> = BTreeMap::new();
+    for one in judged {
+        for (plugin, said, confidence) in &one.each {
+            if let Ok(confidence) = Confidence::new(*confidence) {
+                all.entry(plugin.clone()).or_default().push((confidence, *said == one.truth.classification));
+            }
+        }
+    }
+    all
+}
+
+/// The labelled sessions of the journal whose outcomes it still has.
+async fn of_journal(settings: &Settings) -> Result<Vec<Judged>, Failure> {
+    let mut judged = Vec::new();
+    for label in labels(settings).await? {
+        if let Some(outcome) = journal(settings)?.outcome_of(&label.session).await? {
+            let truth = Truth { classification: label.classification, reason: label.reason, hard: false };
+            judged.push(Judged::of(&outcome.vector, label.session.as_str(), &truth, &outcome));
+        }
+    }
+    Ok(judged)
+}
+
+/// All labels; none where there is no journal yet.
+pub(super) async fn labels(settings: &Settings) -> Result<Vec<Label>, Failure> {
+    if settings.journal.path.as_os_str().is_empty() || !settings.journal.path.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(journal(settings)?.labels().await?)
+}

@@ -1,0 +1,296 @@
+//! `tracejury eval` and `tracejury plugin backtest`: how right the jury is, and what a plugin would change.
+
+use super::{calibrate, court, loader, read, settings, terms};
+use crate::classify::{Asked, Terms, judge_here};
+use crate::cli::{BacktestArgs, EvalArgs};
+use crate::eval::{Backtest, Judged, Labelled, Scores, Truth, halves, page, without_label};
+use crate::exit::{Exit, Failure};
+use crate::jury::Jury;
+use crate::merge::{Calibration, Policy};
+use crate::model::{Outcome, printable};
+use crate::report::{self, Format, plain_table, plural};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How many flips are listed for people.
+const LISTED: usize = 20;
+
+pub(super) async fn execute(args: EvalArgs) -> Result<Exit, Failure> {
+    let settings = settings(&args.common)?;
+    let terms = terms(&settings)?;
+    let (records, left) = without_label(labelled(&args.corpus)?);
+    if records.is_empty() {
+        let help = "a corpus record has `category`, a recorded trace `expect.classification`; README, section How right it is";
+        return Err(Failure::new(Exit::Usage, "there is no labelled failure to measure by", help));
+    }
+    if left > 0 {
+        report::warn(&format!("{} without a label left out", plural(left, "trace")), "give them `expect.classification`");
+    }
+    let court = court(&settings.plugins).await?;
+    let (judged, micros) = judged(&court.jury, &records, &terms);
+    let scores = Scores::of(&judged);
+    let baseline = match &args.baseline {
+        None => None,
+        Some(pack) => {
+            let classifier = loader(&settings.plugins)?.judge(pack)?.into_classifier();
+            let alone = Jury::new(vec![classifier], &settings.plugins, 1);
+            let (judged, micros) = self::judged(&alone, &records, &terms);
+            Some((name_of(pack), Scores::of(&judged), micros))
+        }
+    };
+    let crossed = args.cross_validate.then(|| cross_validated(&court.jury, &records, judged.clone(), &settings.merge, terms));
+    if let Some(file) = &args.html {
+        let title = args.corpus.iter().map(|path| name_of(path)).collect::<Vec<_>>().join(", ");
+        std::fs::write(file, page(&title, &scores, micros))
+            .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", file.display()), "choose another file with --html"))?;
+    }
+    let broken = broken(&args, &scores);
+    match args.common.format {
+        Format::Json => {
+            let baseline = baseline.as_ref().map(|(name, scores, micros)| json!({"name": name, "scores": scores, "microsPerTrace": rounded(*micros)}));
+            let halves = crossed.as_ref().map(|halves| json!(halves));
+            let line = json!({
+                "schema": 1, "scores": scores, "microsPerTrace": rounded(micros), "unlabelled": left, "baseline": baseline, "halves": halves,
+                "broken": broken,
+            });
+            report::to_stdout(&line.to_string());
+        }
+        Format::Human => {
+            report::to_stdout(&figures(&scores, micros, baseline.as_ref()));
+            report::to_stdout(&told(&scores, args.reasons));
+            if let Some(halves) = &crossed {
+                report::to_stdout(&halves_table(halves));
+            }
+        }
+    }
+    broken.iter().for_each(|what| report::warn(what, "look at the mistakes above; --html has all of it on a page"));
+    Ok(if broken.is_empty() { Exit::AsExpected } else { Exit::Unexpected })
+}
+
+/// All records of the files, with the file and line of one that is none.
+pub(super) fn labelled(files: &[PathBuf]) -> Result<Vec<Labelled>, Failure> {
+    let mut all = Vec::new();
+    for file in files {
+        let (place, text) = read(file)?;
+        let wrong = |(line, what)| Failure::new(Exit::Usage, format!("{place}:{line}: {what}"), "README, section How right it is, has the formats");
+        all.extend(crate::eval::read(&text).map_err(wrong)?);
+    }
+    Ok(all)
+}
+
+/// What a jury says of each record, and how long one took, in microseconds.
+pub(super) fn judged(jury: &Jury, records: &[Labelled], terms: &Terms) -> (Vec<Judged>, f64) {
+    let began = Instant::now();
+    let outcomes = outcomes(jury, records, terms);
+    let micros = began.elapsed().as_secs_f64() * 1e6 / records.len().max(1) as f64;
+    let truths = records.iter().filter_map(|record| Some((record, record.truth.as_ref()?)));
+    let judged = truths.zip(&outcomes).map(|((record, truth), outcome)| Judged::of(&record.id, &record.source, truth, outcome)).collect();
+    (judged, micros)
+}
+
+fn outcomes(jury: &Jury, records: &[Labelled], terms: &Terms) -> Vec<Outcome> {
+    let case = |record: &'_ Labelled| {
+        let outcome = Outcome::of(record.id.clone(), record.trace.action, record.trace.environment);
+        (record.trace.clone(), outcome)
+    };
+    let cases = records.iter().map(|record| {
+        let (trace, outcome) = case(record);
+        (trace, Asked { input: record.input.as_ref(), expect: None, terms }, outcome)
+    });
+    judge_here(jury, cases.collect())
+}
+
+/// Each half, judged with confidences that were calibrated on the other.
+fn cross_validated(jury: &Jury, records: &[Labelled], judged: Vec<Judged>, merge: &crate::config::Merge, terms: Terms) -> Vec<Scores> {
+    let [a, b] = halves(judged);
+    let mut terms = terms;
+    let mut scores = Vec::new();
+    for (own, other) in [(&a, &b), (&b, &a)] {
+        terms.policy = Policy::new(merge.clone(), Calibration::fit(&calibrate::by_plugin(other)));
+        let of_own = |record: &&Labelled| own.iter().any(|judged| judged.id == record.id && judged.source == record.source);
+        let half: Vec<_> = records.iter().filter(of_own).collect();
+        let cases = half.iter().map(|record| {
+            let outcome = Outcome::of(record.id.clone(), record.trace.action, record.trace.environment);
+            (record.trace.clone(), Asked { input: record.input.as_ref(), expect: None, terms: &terms }, outcome)
+        });
+        let outcomes = judge_here(jury, cases.collect());
+        let again = half.iter().zip(&outcomes).filter_map(|(record, outcome)| Some(Judged::of(&record.id, &record.source, record.truth.as_ref()?, outcome)));
+        scores.push(Scores::of(&again.collect::<Vec<_>>()));
+    }
+    scores
+}
+
+/// The figures that are not reached.
+fn broken(args: &EvalArgs, scores: &Scores) -> Vec<String> {
+    let least = [
+        ("macro-F1", args.min_macro_f1, Some(scores.macro_f1)),
+        ("macro-F1 of the hard ones", args.min_hard_macro_f1, scores.macro_f1_hard),
+        ("the share of right reasons", args.min_reason_right, Some(scores.reason_right)),
+    ];
+    let most = [
+        ("the share of internal faults called external", args.max_internal_as_external, scores.internal_as_external),
+        ("the share of external outages called internal", args.max_external_as_internal, scores.external_as_internal),
+        ("the calibration error", args.max_calibration_error, scores.calibration_error),
+    ];
+    let below = least.into_iter().filter_map(|(name, wanted, reached)| match (wanted, reached) {
+        (Some(wanted), Some(reached)) if reached < wanted => Some(format!("{name} is {reached:.3}, below {wanted}")),
+        (Some(wanted), None) => Some(format!("{name} cannot be told, {wanted} was asked for: no record is marked hard")),
+        _ => None,
+    });
+    let above = most.into_iter().filter_map(|(name, wanted, reached)| {
+        let wanted = wanted.filter(|wanted| reached > *wanted)?;
+        Some(format!("{name} is {reached:.3}, above {wanted}"))
+    });
+    below.chain(above).collect()
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+fn three(value: f64) -> String {
+    format!("{value:.3}")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+type Beside = (String, Scores, f64);
+
+fn figures(scores: &Scores, micros: f64, baseline: Option<&Beside>) -> String {
+    type Figure = (&'static str, fn(&Scores) -> String);
+    let figures: [Figure; 9] = [
+        ("records", |s| s.records.to_string()),
+        ("accuracy", |s| three(s.accuracy)),
+        ("macro-F1", |s| three(s.macro_f1)),
+        ("macro-F1, marked hard", |s| s.macro_f1_hard.map_or_else(|| "–".to_owned(), three)),
+        ("coverage (not UNKNOWN)", |s| percent(s.coverage)),
+        ("internal called external", |s| percent(s.internal_as_external)),
+        ("external called internal", |s| percent(s.external_as_internal)),
+        ("reason right", |s| three(s.reason_right)),
+        ("calibration error", |s| three(s.calibration_error)),
+    ];
+    let row = |(name, figure): &Figure| [vec![(*name).to_owned(), figure(scores)], baseline.map(|(_, s, _)| figure(s)).into_iter().collect()].concat();
+    let time = [vec!["µs per trace".to_owned(), format!("{micros:.1}")], baseline.map(|(_, _, m)| format!("{m:.1}")).into_iter().collect()].concat();
+    let header = [vec!["FIGURE", "JURY"], baseline.map(|(name, ..)| name.as_str()).into_iter().collect()].concat();
+    plain_table(&header, figures.iter().map(row).chain([time])) + "\n"
+}
+
+fn told(scores: &Scores, reasons: bool) -> String {
+    let row = |row: &crate::eval::Row| vec![printable(&row.name), row.records.to_string(), three(row.precision), three(row.recall), three(row.f1)];
+    let header = ["CLASSIFICATION", "RECORDS", "PRECISION", "RECALL", "F1"];
+    let mut text = plain_table(&header, scores.classifications.iter().map(row)) + "\n\n";
+    if reasons {
+        text += &(plain_table(&["REASON", "RECORDS", "PRECISION", "RECALL", "F1"], scores.reasons.iter().map(row)) + "\n\n");
+    }
+    let wrong = scores.confusion.iter().filter(|(was, said, _)| was != said);
+    let confused = wrong.map(|(was, said, count)| vec![printable(was), printable(said), count.to_string()]);
+    text += &(plain_table(&["WAS", "SAID TO BE", "TIMES"], confused) + "\n\n");
+    let bins = scores.reliability.iter();
+    let bins = bins.map(|b| vec![format!("{:.1}–{:.1}", b.from, b.from + 0.1), b.count.to_string(), three(b.said), three(b.right)]);
+    text += &(plain_table(&["CONFIDENCE", "OUTCOMES", "SAID", "RIGHT"], bins) + "\n");
+    if !scores.mistakes.is_empty() {
+        let mistakes = scores.mistakes.iter();
+        let mistakes = mistakes.map(|m| vec![printable(&m.id), printable(&m.was), printable(&m.said), format!("{:.2}", m.confidence), printable(&m.by), printable(&m.text)]);
+        text += &("\n".to_owned() + &plain_table(&["MISTAKE", "WAS", "SAID", "SURE", "BY", "BECAUSE OF"], mistakes) + "\n");
+    }
+    text
+}
+
+fn halves_table(halves: &[Scores]) -> String {
+    let row = |(i, s): (usize, &Scores)| {
+        vec![
+            if i == 0 { "first" } else { "second" }.to_owned(),
+            s.records.to_string(),
+            three(s.macro_f1),
+            s.macro_f1_hard.map_or_else(|| "–".to_owned(), three),
+            percent(s.internal_as_external),
+            percent(s.external_as_internal),
+            three(s.reason_right),
+            three(s.calibration_error),
+        ]
+    };
+    let header = ["HALF", "RECORDS", "MACRO-F1", "HARD", "INT→EXT", "EXT→INT", "REASON", "CALIBRATION ERROR"];
+    plain_table(&header, halves.iter().enumerate().map(row))
+}
+
+pub(super) async fn backtest(mut args: BacktestArgs) -> Result<Exit, Failure> {
+    args.common.plugins = args.current.take().or(args.common.plugins);
+    let settings = settings(&args.common)?;
+    let terms = terms(&settings)?;
+    let mut records: Vec<_> = labelled(&args.against)?.into_iter().filter(|record| record.trace.status.is_failed()).collect();
+    if records.is_empty() {
+        return Err(Failure::new(Exit::Usage, "there is no failed trace to try it on", "set plugins.archive, so that `run` collects them"));
+    }
+    with_labels(&mut records, &settings).await?;
+    let (loader, loaded) = super::loaded(&settings.plugins).await?;
+    let candidate = loader.judge(&args.plugin)?.into_classifier();
+    let current = loaded.classifiers();
+    let mut changed = current.clone();
+    let name = candidate.identity().name.clone();
+    let takes_a_seat = changed.iter().any(|classifier| classifier.identity().name == name);
+    changed.retain(|classifier| classifier.identity().name != name);
+    changed.push(Arc::clone(&candidate));
+    let jury = |classifiers| Jury::new(classifiers, &settings.plugins, 1);
+    let (before, after) = (outcomes(&jury(current), &records, &terms), outcomes(&jury(changed), &records, &terms));
+    let alone = jury(vec![candidate]);
+    let began = Instant::now();
+    let _ = outcomes(&alone, &records, &terms);
+    let micros = began.elapsed().as_secs_f64() * 1e6 / records.len() as f64;
+    let mut test = Backtest::default();
+    for ((record, before), after) in records.iter().zip(&before).zip(&after) {
+        test.add(&record.id, record.truth.as_ref(), before, after);
+    }
+    let test = test.done();
+    match args.common.format {
+        Format::Json => {
+            let line = json!({"schema": 1, "plugin": name, "replaces": takes_a_seat, "backtest": test, "microsPerTrace": rounded(micros)});
+            report::to_stdout(&line.to_string());
+        }
+        Format::Human => report::to_stdout(&flips(&test)),
+    }
+    let seat = if takes_a_seat { "in the place of the one of that name" } else { "beside those there are" };
+    report::to_stderr(&format!(
+        "{} {seat}: {} of {} would change; of {} with a label {} would be wrong that are right, {} right that are wrong; {micros:.1} µs per trace alone",
+        printable(&name), test.flips.len(), plural(test.traces, "outcome"), test.labelled, test.new_mistakes, test.mended,
+    ));
+    Ok(match args.max_flips {
+        Some(most) if test.flips.len() > most => Exit::Unexpected,
+        _ => Exit::AsExpected,
+    })
+}
+
+/// Gives sessions the labels that the journal has for them, where their record has none of its own.
+async fn with_labels(records: &mut [Labelled], settings: &crate::config::Settings) -> Result<(), Failure> {
+    let labels: BTreeMap<_, _> = calibrate::labels(settings).await?.into_iter().map(|label| (label.session.clone(), label)).collect();
+    for record in records.iter_mut().filter(|record| record.truth.is_none()) {
+        let label = labels.get(&record.trace.session);
+        record.truth = label.map(|l| Truth { classification: l.classification.clone(), reason: l.reason.clone(), hard: false });
+    }
+    Ok(())
+}
+
+fn flips(test: &Backtest) -> String {
+    if test.flips.is_empty() {
+        return "no outcome would change its classification".to_owned();
+    }
+    let counts = test.by_classification.iter().map(|(was, would_be, count)| vec![was.to_string(), would_be.to_string(), count.to_string()]);
+    let mut text = plain_table(&["IS", "WOULD BE", "TRACES"], counts) + "\n\n";
+    let rows = test.flips.iter().take(LISTED).map(|f| {
+        let label = f.truth.as_ref().map_or("–", |truth| if *truth == f.before { "now wrong" } else if *truth == f.after { "now right" } else { "wrong still" });
+        vec![printable(&f.id), f.before.to_string(), f.after.to_string(), label.to_owned(), format!("{:.2}", f.confidence), printable(&f.by), printable(&f.text)]
+    });
+    text += &plain_table(&["TRACE", "IS", "WOULD BE", "BY ITS LABEL", "SURE", "BY", "BECAUSE OF"], rows);
+    if test.flips.len() > LISTED {
+        text += &format!("\n{} more; --format json has all of them", test.flips.len() - LISTED);
+    }
+    text
+}
