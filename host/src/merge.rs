@@ -124,7 +124,9 @@ impl Answer {
 fn best_of_each(weighed: &[Weighed]) -> Vec<&Weighed> {
     let mut best: Vec<&Weighed> = Vec::new();
     for w in weighed {
-        let same = |known: &&Weighed| (&known.opinion.classifier.name, known.opinion.classifier.digest) == (&w.opinion.classifier.name, w.opinion.classifier.digest);
+        let same = |known: &&Weighed| {
+            (&known.opinion.classifier.name, known.opinion.classifier.digest) == (&w.opinion.classifier.name, w.opinion.classifier.digest)
+        };
         if !best.iter().any(same) {
             best.push(w);
         }
@@ -135,7 +137,15 @@ fn best_of_each(weighed: &[Weighed]) -> Vec<&Weighed> {
 fn rank(a: &Weighed, b: &Weighed) -> Ordering {
     let by_what = |w: &Weighed| {
         let verdict = &w.opinion.verdict;
-        (verdict.classification.clone(), verdict.rule.clone(), verdict.reason.clone(), verdict.explanation.clone(), verdict.failing_step)
+        let evidence: Vec<_> = verdict.evidence.iter().map(|e| (e.location.clone(), e.start, e.end)).collect();
+        (
+            verdict.classification.clone(),
+            verdict.rule.clone(),
+            verdict.reason.clone(),
+            verdict.explanation.clone(),
+            verdict.failing_step,
+            evidence,
+        )
     };
     b.worth
         .cmp(&a.worth)
@@ -238,9 +248,11 @@ mod tests {
     ];
 
     fn any_opinion() -> impl Strategy<Value = Opinion> {
-        ("[a-c]", 0..3_i32, prop_oneof![Just("X"), Just("Y"), Just("UNKNOWN")], 0..=4_u8, 0..3_u32).prop_map(|(name, priority, class, tenths, at)| {
-            resting_on(opinion(&name, priority, class, f64::from(tenths) / 4.0), at * 10, at * 10 + 8)
-        })
+        ("[a-c]", 0..3_i32, prop_oneof![Just("X"), Just("Y"), Just("UNKNOWN")], 0..=4_u8, 0..3_u32).prop_map(
+            |(name, priority, class, tenths, at)| {
+                resting_on(opinion(&name, priority, class, f64::from(tenths) / 4.0), at * 10, at * 10 + 8)
+            },
+        )
     }
 
     proptest! {

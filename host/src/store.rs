@@ -280,7 +280,7 @@ mod tests {
         let raw = Connection::open(&path).unwrap();
         raw.pragma_update(None, "user_version", 99).unwrap();
         let newer = Store::open(&path).unwrap_err();
-        assert!(newer.to_string().ends_with("was written by a newer tracejury (format 99; this one knows 1)"), "{newer}");
+        assert!(newer.to_string().ends_with("was written by a newer tracejury (format 99; this one knows 2)"), "{newer}");
         std::fs::write(
             dir.path().join("text.db"),
             "this is no database, whatever its name says it is; it has a hundred bytes or more of text, all in vain",

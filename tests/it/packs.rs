@@ -213,14 +213,14 @@ fn the_shipped_schema_takes_the_packs_that_are_shipped() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     let template = read("plugins/templates/rules/{{name}}.toml").replace("{{name}}", "ours");
     let every_key = format!(
-        "{HEAD}extends = 'regex'\ndisable = ['dns']\nlicense = 'MIT'\nsource = 'https://x'\nnormalise = ['case']\n{}[reweigh]\ntls = 0.5\n",
+        "{HEAD}extends = 'regex'\ndisable = ['dns']\nlicense = 'MIT'\nsource = 'https://x'\nnormalise = ['case']\nin = ['error', 'code']\n{}[reweigh]\ntls = 0.5\n",
         ""
     ) + &rule(
         "a",
         "x",
-        "all = ['y']\nnone = ['z']\nin = ['code']\nnormalise = ['escapes']\nmatches = ['x']\nrejects = ['y']\n[rule.attributes]\nn = 'v'\n",
+        "rank = 70\nabstain = true\nall = ['y']\nnone = ['z']\nin = ['code']\nnormalise = ['escapes']\nmatches = ['x']\nrejects = ['y']\n[rule.attributes]\nn = 'v'\n",
     );
-    for pack in [read("plugins/regex/default.toml"), template, every_key] {
+    for pack in [tracejury_regex::pack::BUILT_IN.to_owned(), template, every_key] {
         let value: Value = toml::from_str(&pack).unwrap();
         let wrong: Vec<_> = validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(wrong.is_empty(), "{wrong:?}\n{pack}");
@@ -232,6 +232,7 @@ fn the_shipped_schema_takes_the_packs_that_are_shipped() {
         ("id = 'a'", "id = 'A'"),
         ("any =", "anny ="),
         ("0.97", "1.5"),
+        ("in = ['code']", "rank = 101"),
         ("'code'", "'body'"),
         ("name = 'team'", "name = 'T'"),
     ] {

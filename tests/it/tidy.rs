@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom, by top-level module of the host.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     // leaves
     ("model", &[]),
     ("config", &["model"]),
@@ -28,6 +28,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     // faces
     ("simulator", LEAVES),
     ("doctor", &["model", "config", "http", "debug_api", "audit"]),
+    ("eval", &["model", "debug_api"]),
     ("workshop", &["model", "config", "plugin", "jury", "debug_api", "redact"]),
     ("commands", &["*"]),
     ("cli", &["model", "report", "simulator", "workshop"]),

@@ -32,7 +32,9 @@ pub(super) async fn label(args: LabelArgs) -> Result<Exit, Failure> {
     if outcome.classification.is_none() {
         return Err(Failure::new(Exit::Usage, format!("session {} did not fail", args.session), "only failures have a classification"));
     }
-    store.label(&Label { session: args.session.clone(), classification: classification.clone(), reason: args.reason.clone(), made: 0 }).await?;
+    store
+        .label(&Label { session: args.session.clone(), classification: classification.clone(), reason: args.reason.clone(), made: 0 })
+        .await?;
     match args.records.format {
         Format::Json => {
             let line = json!({"schema": 1, "session": args.session, "classification": classification, "reason": args.reason, "said": outcome.classification});
@@ -63,33 +65,57 @@ pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
         if output.as_os_str().is_empty() {
             return Err(Failure::new(Exit::Usage, "merge.calibration names no file", "name one with --output"));
         }
-        std::fs::write(&output, &text).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", output.display()), "choose another file with --output"))?;
+        std::fs::write(&output, &text)
+            .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", output.display()), "choose another file with --output"))?;
     }
     match args.common.format {
-        Format::Json => report::to_stdout(&json!({"schema": 1, "calibration": fitted, "sessions": sessions, "labels": judged.len()}).to_string()),
+        Format::Json => {
+            report::to_stdout(&json!({"schema": 1, "calibration": fitted, "sessions": sessions, "labels": judged.len()}).to_string())
+        }
         Format::Human => report::to_stdout(&table(&fitted)),
     }
     for (name, line) in fitted.plugins.iter().filter(|(_, line)| line.labels < FEW) {
         let what = format!("{}: {} only; its confidences are hardly changed", printable(name), plural(line.labels, "labelled verdict"));
         report::warn(&what, "label more sessions, right ones as well as wrong ones");
     }
-    let done = if args.dry_run { "nothing was written".to_owned() } else { format!("written to {}; merging reads it where merge.calibration names it", output.display()) };
-    report::to_stderr(&format!("{} labelled sessions of the journal, {} in all; {done}", sessions, plural(judged.len(), "labelled failure")));
+    let done = if args.dry_run {
+        "nothing was written".to_owned()
+    } else {
+        format!("written to {}; merging reads it where merge.calibration names it", output.display())
+    };
+    report::to_stderr(&format!(
+        "{} labelled sessions of the journal, {} in all; {done}",
+        sessions,
+        plural(judged.len(), "labelled failure")
+    ));
     Ok(Exit::AsExpected)
 }
 
 /// The file, with a word on what it is.
 fn written(fitted: &Calibration, labels: usize) -> String {
-    let head = format!("# What the plugins' confidences are worth, fitted by `tracejury calibrate` to {labels} labelled failures on {}.\n# right = σ(slope · logit(said) + intercept)\n", &at(crate::store::now())[..10.min(at(crate::store::now()).len())]);
+    let head = format!(
+        "# What the plugins' confidences are worth, fitted by `tracejury calibrate` to {labels} labelled failures on {}.\n# right = σ(slope · logit(said) + intercept)\n",
+        &at(crate::store::now())[..10.min(at(crate::store::now()).len())]
+    );
     // A struct of numbers by names is always TOML.
     head + &toml::to_string(fitted).unwrap_or_default()
 }
 
 fn table(fitted: &Calibration) -> String {
-    let worth = |name: &str, said: f64| Confidence::new(said).map_or_else(|_| String::new(), |said| format!("{:.2}", fitted.apply(name, said).get()));
+    let worth = |name: &str, said: f64| {
+        Confidence::new(said).map_or_else(|_| String::new(), |said| format!("{:.2}", fitted.apply(name, said).get()))
+    };
     let row = |(name, line): (&String, &crate::merge::Line)| {
         let share = |value: f64| format!("{value:.2}");
-        vec![printable(name), line.labels.to_string(), share(line.said), share(line.right), worth(name, 0.6), worth(name, 0.8), worth(name, 0.95)]
+        vec![
+            printable(name),
+            line.labels.to_string(),
+            share(line.said),
+            share(line.right),
+            worth(name, 0.6),
+            worth(name, 0.8),
+            worth(name, 0.95),
+        ]
     };
     plain_table(&["PLUGIN", "LABELS", "SAID", "RIGHT", "0.60 →", "0.80 →", "0.95 →"], fitted.plugins.iter().map(row))
 }

@@ -50,7 +50,8 @@ pub(super) async fn execute(args: EvalArgs) -> Result<Exit, Failure> {
     let broken = broken(&args, &scores);
     match args.common.format {
         Format::Json => {
-            let baseline = baseline.as_ref().map(|(name, scores, micros)| json!({"name": name, "scores": scores, "microsPerTrace": rounded(*micros)}));
+            let baseline =
+                baseline.as_ref().map(|(name, scores, micros)| json!({"name": name, "scores": scores, "microsPerTrace": rounded(*micros)}));
             let halves = crossed.as_ref().map(|halves| json!(halves));
             let line = json!({
                 "schema": 1, "scores": scores, "microsPerTrace": rounded(micros), "unlabelled": left, "baseline": baseline, "halves": halves,
@@ -75,7 +76,8 @@ pub(super) fn labelled(files: &[PathBuf]) -> Result<Vec<Labelled>, Failure> {
     let mut all = Vec::new();
     for file in files {
         let (place, text) = read(file)?;
-        let wrong = |(line, what)| Failure::new(Exit::Usage, format!("{place}:{line}: {what}"), "README, section How right it is, has the formats");
+        let wrong =
+            |(line, what)| Failure::new(Exit::Usage, format!("{place}:{line}: {what}"), "README, section How right it is, has the formats");
         all.extend(crate::eval::read(&text).map_err(wrong)?);
     }
     Ok(all)
@@ -117,7 +119,10 @@ fn cross_validated(jury: &Jury, records: &[Labelled], judged: Vec<Judged>, merge
             (record.trace.clone(), Asked { input: record.input.as_ref(), expect: None, terms: &terms }, outcome)
         });
         let outcomes = judge_here(jury, cases.collect());
-        let again = half.iter().zip(&outcomes).filter_map(|(record, outcome)| Some(Judged::of(&record.id, &record.source, record.truth.as_ref()?, outcome)));
+        let again = half
+            .iter()
+            .zip(&outcomes)
+            .filter_map(|(record, outcome)| Some(Judged::of(&record.id, &record.source, record.truth.as_ref()?, outcome)));
         scores.push(Scores::of(&again.collect::<Vec<_>>()));
     }
     scores
@@ -178,14 +183,19 @@ fn figures(scores: &Scores, micros: f64, baseline: Option<&Beside>) -> String {
         ("reason right", |s| three(s.reason_right)),
         ("calibration error", |s| three(s.calibration_error)),
     ];
-    let row = |(name, figure): &Figure| [vec![(*name).to_owned(), figure(scores)], baseline.map(|(_, s, _)| figure(s)).into_iter().collect()].concat();
-    let time = [vec!["µs per trace".to_owned(), format!("{micros:.1}")], baseline.map(|(_, _, m)| format!("{m:.1}")).into_iter().collect()].concat();
+    let row = |(name, figure): &Figure| {
+        [vec![(*name).to_owned(), figure(scores)], baseline.map(|(_, s, _)| figure(s)).into_iter().collect()].concat()
+    };
+    let time = [vec!["µs per trace".to_owned(), format!("{micros:.1}")], baseline.map(|(_, _, m)| format!("{m:.1}")).into_iter().collect()]
+        .concat();
     let header = [vec!["FIGURE", "JURY"], baseline.map(|(name, ..)| name.as_str()).into_iter().collect()].concat();
     plain_table(&header, figures.iter().map(row).chain([time])) + "\n"
 }
 
 fn told(scores: &Scores, reasons: bool) -> String {
-    let row = |row: &crate::eval::Row| vec![printable(&row.name), row.records.to_string(), three(row.precision), three(row.recall), three(row.f1)];
+    let row = |row: &crate::eval::Row| {
+        vec![printable(&row.name), row.records.to_string(), three(row.precision), three(row.recall), three(row.f1)]
+    };
     let header = ["CLASSIFICATION", "RECORDS", "PRECISION", "RECALL", "F1"];
     let mut text = plain_table(&header, scores.classifications.iter().map(row)) + "\n\n";
     if reasons {
@@ -199,7 +209,16 @@ fn told(scores: &Scores, reasons: bool) -> String {
     text += &(plain_table(&["CONFIDENCE", "OUTCOMES", "SAID", "RIGHT"], bins) + "\n");
     if !scores.mistakes.is_empty() {
         let mistakes = scores.mistakes.iter();
-        let mistakes = mistakes.map(|m| vec![printable(&m.id), printable(&m.was), printable(&m.said), format!("{:.2}", m.confidence), printable(&m.by), printable(&m.text)]);
+        let mistakes = mistakes.map(|m| {
+            vec![
+                printable(&m.id),
+                printable(&m.was),
+                printable(&m.said),
+                format!("{:.2}", m.confidence),
+                printable(&m.by),
+                printable(&m.text),
+            ]
+        });
         text += &("\n".to_owned() + &plain_table(&["MISTAKE", "WAS", "SAID", "SURE", "BY", "BECAUSE OF"], mistakes) + "\n");
     }
     text
@@ -260,7 +279,12 @@ pub(super) async fn backtest(mut args: BacktestArgs) -> Result<Exit, Failure> {
     let seat = if takes_a_seat { "in the place of the one of that name" } else { "beside those there are" };
     report::to_stderr(&format!(
         "{} {seat}: {} of {} would change; of {} with a label {} would be wrong that are right, {} right that are wrong; {micros:.1} µs per trace alone",
-        printable(&name), test.flips.len(), plural(test.traces, "outcome"), test.labelled, test.new_mistakes, test.mended,
+        printable(&name),
+        test.flips.len(),
+        plural(test.traces, "outcome"),
+        test.labelled,
+        test.new_mistakes,
+        test.mended,
     ));
     Ok(match args.max_flips {
         Some(most) if test.flips.len() > most => Exit::Unexpected,
@@ -285,8 +309,24 @@ fn flips(test: &Backtest) -> String {
     let counts = test.by_classification.iter().map(|(was, would_be, count)| vec![was.to_string(), would_be.to_string(), count.to_string()]);
     let mut text = plain_table(&["IS", "WOULD BE", "TRACES"], counts) + "\n\n";
     let rows = test.flips.iter().take(LISTED).map(|f| {
-        let label = f.truth.as_ref().map_or("–", |truth| if *truth == f.before { "now wrong" } else if *truth == f.after { "now right" } else { "wrong still" });
-        vec![printable(&f.id), f.before.to_string(), f.after.to_string(), label.to_owned(), format!("{:.2}", f.confidence), printable(&f.by), printable(&f.text)]
+        let label = f.truth.as_ref().map_or("–", |truth| {
+            if *truth == f.before {
+                "now wrong"
+            } else if *truth == f.after {
+                "now right"
+            } else {
+                "wrong still"
+            }
+        });
+        vec![
+            printable(&f.id),
+            f.before.to_string(),
+            f.after.to_string(),
+            label.to_owned(),
+            format!("{:.2}", f.confidence),
+            printable(&f.by),
+            printable(&f.text),
+        ]
     });
     text += &plain_table(&["TRACE", "IS", "WOULD BE", "BY ITS LABEL", "SURE", "BY", "BECAUSE OF"], rows);
     if test.flips.len() > LISTED {

@@ -4,9 +4,9 @@
 use super::{court, recorded, settings, terms};
 use crate::classify::{Asked, judge_here};
 use crate::cli::UnclassifiedArgs;
+use crate::config::Plugins;
 use crate::debug_api::record;
 use crate::exit::{Exit, Failure};
-use crate::config::Plugins;
 use crate::model::{Classification, Outcome, Trace, printable};
 use crate::report::{self, Format};
 use crate::workshop;

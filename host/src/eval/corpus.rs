@@ -129,7 +129,11 @@ mod tests {
 
     #[test]
     fn what_has_no_label_is_counted() {
-        let line = |more: &str| format!(r#"{{"sessionId":"s","actionId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","environmentId":"test","status":"FAILED","trace":[]{more}}}"#);
+        let line = |more: &str| {
+            format!(
+                r#"{{"sessionId":"s","actionId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","environmentId":"test","status":"FAILED","trace":[]{more}}}"#
+            )
+        };
         let (labelled, left) = without_label(read(&[line(""), line(r#","expect":{"classification":"UNKNOWN"}"#)].join("\n")).unwrap());
         assert_eq!((labelled.len(), left), (1, 1));
     }

@@ -127,9 +127,11 @@ impl Scores {
         let with_reason = |j: &&Judged| class_right(j) && j.truth.reason.is_some();
         let pairs: Vec<_> = judged.iter().map(|j| (j.truth.classification.to_string(), j.said.to_string())).collect();
         let classifications = rows(&pairs);
-        let hard: Vec<_> = judged.iter().filter(|j| j.truth.hard).map(|j| (j.truth.classification.to_string(), j.said.to_string())).collect();
+        let hard: Vec<_> =
+            judged.iter().filter(|j| j.truth.hard).map(|j| (j.truth.classification.to_string(), j.said.to_string())).collect();
         let named = |c: &Classification, reason: &Option<String>| reason.as_ref().map_or_else(|| c.to_string(), |r| format!("{c} {r}"));
-        let by_reason: Vec<_> = judged.iter().map(|j| (named(&j.truth.classification, &j.truth.reason), named(&j.said, &j.reason))).collect();
+        let by_reason: Vec<_> =
+            judged.iter().map(|j| (named(&j.truth.classification, &j.truth.reason), named(&j.said, &j.reason))).collect();
         let known: BTreeSet<&str> = judged.iter().filter(|j| j.truth.reason.is_some()).map(|j| j.id.as_str()).collect();
         let (reliability, calibration_error) = reliability(judged);
         Self {
@@ -142,7 +144,11 @@ impl Scores {
             external_as_internal: called(Classification::EXTERNAL, Classification::INTERNAL),
             reason_right: share(count(&|j| with_reason(j) && j.reason == j.truth.reason), count(&with_reason)),
             calibration_error,
-            reasons: if known.is_empty() { Vec::new() } else { rows(&by_reason).into_iter().filter(|row| row.records > 0 && row.name.contains(' ')).collect() },
+            reasons: if known.is_empty() {
+                Vec::new()
+            } else {
+                rows(&by_reason).into_iter().filter(|row| row.records > 0 && row.name.contains(' ')).collect()
+            },
             classifications,
             confusion: confusion(&pairs),
             reliability,
@@ -235,7 +241,10 @@ impl Judged {
             said: outcome.classification.clone().unwrap_or_else(Classification::unknown),
             reason: outcome.reason.clone(),
             confidence: outcome.confidence.map(crate::model::Confidence::get).filter(|_| best.is_some()),
-            by: best.map_or_else(|| "nobody".to_owned(), |v| v.rule.as_ref().map_or_else(|| v.plugin.clone(), |rule| format!("{}/{rule}", v.plugin))),
+            by: best.map_or_else(
+                || "nobody".to_owned(),
+                |v| v.rule.as_ref().map_or_else(|| v.plugin.clone(), |rule| format!("{}/{rule}", v.plugin)),
+            ),
             text: best.and_then(|v| v.evidence.first()).map(|e| e.text.clone()).unwrap_or_default(),
             each,
         }
@@ -259,13 +268,29 @@ mod tests {
         let truth = Truth { classification: was.parse().unwrap(), reason: Some("dns".into()), hard: was == "X" };
         let reason = Some("dns".to_owned());
         let (id, source) = (format!("{was}{said}"), format!("{was}/{said}{confidence:?}"));
-        Judged { id, source, truth, said: said.parse().unwrap(), reason, confidence, by: String::new(), text: String::new(), each: Vec::new() }
+        Judged {
+            id,
+            source,
+            truth,
+            said: said.parse().unwrap(),
+            reason,
+            confidence,
+            by: String::new(),
+            text: String::new(),
+            each: Vec::new(),
+        }
     }
 
     #[test]
     fn the_figures_are_those_of_their_definitions() {
         let (e, i) = (Classification::EXTERNAL, Classification::INTERNAL);
-        let all = [judged(e, e, Some(0.95)), judged(e, i, Some(0.95)), judged(i, i, Some(0.55)), judged(i, i, Some(0.5)), judged("UNKNOWN", "UNKNOWN", None)];
+        let all = [
+            judged(e, e, Some(0.95)),
+            judged(e, i, Some(0.95)),
+            judged(i, i, Some(0.55)),
+            judged(i, i, Some(0.5)),
+            judged("UNKNOWN", "UNKNOWN", None),
+        ];
         let scores = Scores::of(&all);
         assert_eq!((scores.records, scores.accuracy, scores.coverage), (5, 0.8, 0.8));
         let f1: Vec<_> = scores.classifications.iter().map(|row| (row.f1 * 1000.0).round()).collect();

@@ -106,7 +106,8 @@ impl Line {
                 ii += weight;
             }
             let determinant = ss * ii - si * si;
-            let (step_slope, step_intercept) = ((by_slope * ii - by_intercept * si) / determinant, (by_intercept * ss - by_slope * si) / determinant);
+            let (step_slope, step_intercept) =
+                ((by_slope * ii - by_intercept * si) / determinant, (by_intercept * ss - by_slope * si) / determinant);
             // Far from the end a whole step could overshoot.
             let length = step_slope.hypot(step_intercept).max(1.0);
             slope += step_slope / length;
@@ -149,7 +150,8 @@ mod tests {
     }
 
     fn fit(labels: &[(f64, usize, usize)]) -> Calibration {
-        let each = |&(said, right, wrong): &(f64, usize, usize)| [vec![(sure(said), true); right], vec![(sure(said), false); wrong]].concat();
+        let each =
+            |&(said, right, wrong): &(f64, usize, usize)| [vec![(sure(said), true); right], vec![(sure(said), false); wrong]].concat();
         Calibration::fit(&BTreeMap::from([("p".to_owned(), labels.iter().flat_map(each).collect())]))
     }
 

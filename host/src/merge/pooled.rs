@@ -52,10 +52,9 @@ fn weights(best: &[&Weighed], settings: &Merge) -> Vec<f64> {
     let mut group: Vec<usize> = (0..best.len()).collect();
     for i in 0..best.len() {
         for j in 0..i {
-            if let (Some(a), Some(b), Some(&of_a), Some(&of_b)) = (best.get(i), best.get(j), group.get(i), group.get(j)) {
-                if of_a != of_b && correlated(a, b, settings) {
-                    group.iter_mut().filter(|g| **g == of_a).for_each(|g| *g = of_b);
-                }
+            let (Some(a), Some(b), Some(&of_a), Some(&of_b)) = (best.get(i), best.get(j), group.get(i), group.get(j)) else { continue };
+            if of_a != of_b && correlated(a, b, settings) {
+                group.iter_mut().filter(|g| **g == of_a).for_each(|g| *g = of_b);
             }
         }
     }
@@ -70,9 +69,10 @@ fn correlated(a: &Weighed, b: &Weighed, settings: &Merge) -> bool {
     let (own, other) = (&a.opinion, &b.opinion);
     let together = |group: &Vec<String>| group.contains(&own.classifier.name) && group.contains(&other.classifier.name);
     let overlap = || {
-        own.verdict.evidence.iter().any(|x| {
-            other.verdict.evidence.iter().any(|y| x.location == y.location && x.start < y.end && y.start < x.end)
-        })
+        own.verdict
+            .evidence
+            .iter()
+            .any(|x| other.verdict.evidence.iter().any(|y| x.location == y.location && x.start < y.end && y.start < x.end))
     };
     own.classifier.digest == other.classifier.digest || settings.correlated.iter().any(together) || overlap()
 }
@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn two_that_agree_are_surer_than_either() {
-        let (class, sure) = winner(POOLED, vec![opinion("a", 0, "INTERNAL_LOGIC_FAULT", 0.8), opinion("b", 0, "INTERNAL_LOGIC_FAULT", 0.8)]);
+        let (class, sure) =
+            winner(POOLED, vec![opinion("a", 0, "INTERNAL_LOGIC_FAULT", 0.8), opinion("b", 0, "INTERNAL_LOGIC_FAULT", 0.8)]);
         assert_eq!((class.as_str(), sure), ("INTERNAL_LOGIC_FAULT", 0.97));
     }
 

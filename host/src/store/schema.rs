@@ -6,7 +6,8 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const VERSION: i64 = 2;
 
 /// One step from each format to the next. A step that has been released is never changed.
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
     began INTEGER NOT NULL,             -- milliseconds since 1970, as all times here
@@ -81,14 +82,16 @@ CREATE TABLE disabled (
     address TEXT NOT NULL,              -- a digest of its address: under another one it is another
     since INTEGER NOT NULL
 ) WITHOUT ROWID;
-", "
+",
+    "
 CREATE TABLE label (
     session TEXT PRIMARY KEY,
     classification TEXT NOT NULL,       -- what its failure really was, on somebody's word
     reason TEXT,
     made INTEGER NOT NULL
 ) WITHOUT ROWID;
-"];
+",
+];
 
 /// Why a file cannot be brought to this format.
 pub(super) enum Unmet {
@@ -119,4 +122,20 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Unmet> {
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_format_is_brought_to_this_one() {
+        let mut file = Connection::open_in_memory().unwrap();
+        file.execute_batch(STEPS[0]).unwrap();
+        file.pragma_update(None, "user_version", 1).unwrap();
+        file.execute("INSERT INTO run (id, began, vectors, platform, files) VALUES ('r', 1, 1, 'p', '[]')", []).unwrap();
+        assert!(migrate(&mut file).is_ok());
+        let count = |table: &str| file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((count("run"), count("label")), (1, 0), "what was there stays");
+    }
 }

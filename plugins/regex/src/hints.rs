@@ -42,13 +42,30 @@ impl Marks {
         self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
+    /// Takes in those of another set.
+    pub fn join(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+    }
+
+    /// The numbers within a range, in order.
+    pub fn within(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+        let words = self.0.iter().enumerate().skip(range.start / 64).take_while({
+            let end = range.end;
+            move |(i, _)| i * 64 < end
+        });
+        words.flat_map(|(i, &word)| ones(i, word)).filter(move |number| range.contains(number))
+    }
+
     /// The numbers, in order.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(i, &word)| {
-            let rest = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
-            rest.take_while(|word| *word != 0).map(move |word| i * 64 + word.trailing_zeros() as usize)
-        })
+        self.0.iter().enumerate().flat_map(|(i, &word)| ones(i, word))
     }
+}
+
+/// The numbers whose bits are set in one word.
+fn ones(i: usize, word: u64) -> impl Iterator<Item = usize> {
+    let rest = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
+    rest.take_while(|word| *word != 0).map(move |word| i * 64 + word.trailing_zeros() as usize)
 }
 
 /// What is known beforehand of what the patterns of a pack need.
@@ -153,6 +170,17 @@ impl Index {
             }
         });
         hints
+    }
+
+    /// Adds the patterns that may match the text that `hints` are of.
+    pub fn add_possible(hints: &Hints, to: &mut Marks) {
+        to.join(&hints.patterns);
+    }
+
+    /// A set of patterns, with none in it.
+    #[must_use]
+    pub fn no_patterns(&self) -> Marks {
+        Marks::of(self.also.len())
     }
 
     /// Whether a pattern may match the text that `hints` are of.

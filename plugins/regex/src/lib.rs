@@ -14,6 +14,7 @@ mod quoted;
 mod reading;
 pub mod rules;
 pub mod settings;
+mod sight;
 pub mod template;
 mod tried;
 pub mod view;

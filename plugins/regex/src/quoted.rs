@@ -5,10 +5,65 @@ use std::ops::Range;
 
 /// Words before a quoted text that make it data, in lower case.
 const VALUES: [&str; 59] = [
-    "value", "input", "got", "received", "entry", "string", "note", "notes", "comment", "comments", "subject", "name", "content", "memo", "label",
-    "customer", "query", "prompt", "topic", "ticket", "summary", "argument", "field", "key", "path", "file", "url", "uri", "host", "user",
-    "title", "text", "literal", "payload", "parameter", "data", "q", "username", "email", "id", "order", "product", "titled", "called",
-    "near", "relation", "table", "column", "invoke", "because", "constraint", "says", "said", "wrote", "sees", "see", "transcript", "reply", "dice",
+    "value",
+    "input",
+    "got",
+    "received",
+    "entry",
+    "string",
+    "note",
+    "notes",
+    "comment",
+    "comments",
+    "subject",
+    "name",
+    "content",
+    "memo",
+    "label",
+    "customer",
+    "query",
+    "prompt",
+    "topic",
+    "ticket",
+    "summary",
+    "argument",
+    "field",
+    "key",
+    "path",
+    "file",
+    "url",
+    "uri",
+    "host",
+    "user",
+    "title",
+    "text",
+    "literal",
+    "payload",
+    "parameter",
+    "data",
+    "q",
+    "username",
+    "email",
+    "id",
+    "order",
+    "product",
+    "titled",
+    "called",
+    "near",
+    "relation",
+    "table",
+    "column",
+    "invoke",
+    "because",
+    "constraint",
+    "says",
+    "said",
+    "wrote",
+    "sees",
+    "see",
+    "transcript",
+    "reply",
+    "dice",
 ];
 /// How stretches begin and end that are quoted as a whole; without an end up to the end of the text, or of the line where the end is a line's.
 const STRETCHES: [(&str, &str); 24] = [
@@ -119,7 +174,12 @@ mod tests {
 
     #[test]
     fn what_an_error_says_of_itself_is_not() {
-        for text in ["{\"message\": \"Connection refused\"}", "OperationalError('database is locked')", "Unexpected token '<'", "it's refused, isn't it"] {
+        for text in [
+            "{\"message\": \"Connection refused\"}",
+            "OperationalError('database is locked')",
+            "Unexpected token '<'",
+            "it's refused, isn't it",
+        ] {
             assert_eq!(quoted(text), [""; 0], "{text}");
         }
     }

@@ -207,20 +207,26 @@ fn is_named(text: &str) -> bool {
     let rest = rest.trim_start();
     let called = rest.strip_prefix("async ").unwrap_or(rest).split('(').next().unwrap_or_default();
     let is_call = rest.contains('(') && (called.contains(['.', '<', '/']) || !called.trim_end().contains(' '));
-    if word == "at" { is_call || has_position(rest) || rest.contains("<anonymous>") } else { is_call && called.contains('.') && !called.trim().contains(' ') }
+    if word == "at" {
+        is_call || has_position(rest) || rest.contains("<anonymous>")
+    } else {
+        is_call && called.contains('.') && !called.trim().contains(' ')
+    }
 }
 
 /// Lines that name a place in a file, as Ruby, PHP, Go, Elixir and Firefox have them.
 fn is_placed(text: &str) -> bool {
     let after = |mark: &str| text.split_once(mark).map(|(_, rest)| rest);
     let digits = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
-    let ruby = after(":in ").is_some_and(|rest| text.split(":in ").next().is_some_and(ends_in_digit) && !rest.contains(": ") && !rest.contains('('));
+    let ruby = after(":in ")
+        .is_some_and(|rest| text.split(":in ").next().is_some_and(ends_in_digit) && !rest.contains(": ") && !rest.contains('('));
     let php = after(".php:").is_some_and(|rest| digits(rest) && rest.contains(" - "));
     let go = after(".go:").is_some_and(digits) && text.starts_with(['/', '.']) && !text.contains(": ");
     let elixir = text.starts_with('(') && after(".ex:").is_some_and(digits);
     let firefox = text.contains('@') && text.contains("://") && !text.contains(' ') && has_position(text);
     // `f (/file.js:1:2)`, as JSON has it in a list.
-    let listed = text.trim_end_matches([',', '"', ' ']).ends_with(')') && text.trim_end_matches([',', '"', ' ', ')']).ends_with(|c: char| c.is_ascii_digit());
+    let listed = text.trim_end_matches([',', '"', ' ']).ends_with(')')
+        && text.trim_end_matches([',', '"', ' ', ')']).ends_with(|c: char| c.is_ascii_digit());
     ruby || php || go || elixir || firefox || (listed && has_position(text) && text.contains("(/") && !says_error(text))
 }
 
@@ -289,7 +295,13 @@ mod tests {
         ] {
             assert_eq!(said(frames), [], "{frames}");
         }
-        for text in ["at least one item is required", "File not found: a.txt", "in order to connect (again) wait", "GET /a.php:12 failed", "from the host"] {
+        for text in [
+            "at least one item is required",
+            "File not found: a.txt",
+            "in order to connect (again) wait",
+            "GET /a.php:12 failed",
+            "from the host",
+        ] {
             assert_eq!(said(text), [(text, 0)]);
         }
     }

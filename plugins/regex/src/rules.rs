@@ -1,13 +1,14 @@
 //! A pack made ready to run: one pass over each text finds which patterns may match, then rules are tried in the order of their
 //! places until none can win any more. It knows texts and where they stand, not traces.
 
-use crate::hints::{Hints, Index, Marks};
+use crate::hints::{Index, Marks};
 use crate::literals;
-use crate::normal::{Normal, Normalise};
+use crate::normal::Normalise;
 use crate::pack::{Field, Pack, PackError, Placed, Rule, cut, last_line};
 use crate::pattern::{Memory, Pattern};
-use crate::reading::{Lens, Reading};
+use crate::reading::Reading;
 use crate::settings::Bundle;
+use crate::sight::{Seen, View, lens, reads_as_said};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How runtimes print an error with its stack; `%` stands for the error.
@@ -90,30 +91,8 @@ pub struct Rules {
     memory: Mutex<Memory>,
 }
 
-/// Texts as the rules of one view see them.
-struct View<'a> {
-    texts: Vec<Seen<'a>>,
-    /// Where rules look that are for texts as they are: each as a whole.
-    whole: Vec<Scope>,
-    /// Where rules look that are for what is said: the deepest first.
-    said: Vec<Scope>,
-}
-
-/// A text as the rules of one view see it.
-struct Seen<'a> {
-    field: Field,
-    normal: Normal<'a>,
-    hints: Hints,
-    reading: Option<Reading>,
-}
-
-/// A stretch of a text.
-struct Scope {
-    text: usize,
-    range: (usize, usize),
-    depth: i32,
-}
-
+/// How many rules that cannot win are still tried, to tell what else could have been said.
+const ALTERNATIVES: usize = 6;
 /// How much a hit counts more for each step that it lies deeper in the chain of causes.
 const DEPTH: i32 = 12;
 
@@ -187,15 +166,19 @@ impl Rules {
     pub fn best(&self, texts: &[Text<'_>]) -> Option<Match<'_>> {
         let (views, ranks) = self.look(texts);
         let mut memory = self.memory();
-        let deepest = views.iter().flat_map(|view| &view.said).map(|scope| scope.depth).max().unwrap_or_default();
+        let deepest = views.iter().map(View::deepest).max().unwrap_or_default();
         let mut best: Option<(f64, Holding<'_, '_, '_>)> = None;
         let mut beaten: Option<&Rule> = None;
+        let mut looked = 0;
         for rank in ranks.iter() {
             let Some((rule, first, view)) = self.at(rank, &views) else { continue };
             let most = best.as_ref().map_or(f64::NEG_INFINITY, |(most, _)| *most);
             // What comes now can win no more; what else could have been said is of interest where rules weigh readings.
-            if most >= rule.place() + f64::from(deepest * DEPTH) && (beaten.is_some() || !self.reads) {
-                break;
+            if most >= rule.place() + f64::from(deepest * DEPTH) {
+                looked += 1;
+                if beaten.is_some() || !self.reads || looked > ALTERNATIVES {
+                    break;
+                }
             }
             let Some((hits, depth)) = self.hits(rule, first, view, &mut memory) else { continue };
             let place = rule.place() + f64::from(depth * DEPTH);
@@ -243,7 +226,11 @@ impl Rules {
             let is_read = self.reads && matches!(text.field, Field::Message | Field::Stack);
             Seen { field: text.field, reading: is_read.then(|| Reading::of(&normal.text)), normal, hints }
         };
-        let views = self.views.iter().map(|view| View::new(texts, texts.iter().map(|text| seen(view, text)).collect())).collect();
+        let views = self.views.iter().map(|view| {
+            let seen = texts.iter().map(|text| seen(view, text)).collect();
+            View::new(texts, seen, self.index.no_patterns())
+        });
+        let views = views.collect();
         (views, ranks)
     }
 
@@ -293,7 +280,7 @@ impl Rules {
         let mut found: Vec<(Hit, i32)> = Vec::with_capacity(1 + rule.all.len());
         if !rule.any.is_empty() {
             let mut best: Option<(Hit, i32)> = None;
-            for pattern in 0..all {
+            for pattern in view.possible.within(first..first + all).map(|pattern| pattern - first) {
                 if let Some(hit) = find(pattern).filter(|(_, depth)| best.is_none_or(|(_, known)| *depth > known)) {
                     best = Some(hit);
                     if hit.1 == deepest {
@@ -306,7 +293,8 @@ impl Rules {
         for pattern in all..none {
             found.push(find(pattern)?);
         }
-        let holds = (none..none + rule.none.len()).all(|pattern| find(pattern).is_none());
+        let mut forbidden = view.possible.within(first + none..first + none + rule.none.len());
+        let holds = forbidden.all(|pattern| find(pattern - first).is_none());
         let depth = found.first().map_or(0, |(_, depth)| *depth);
         holds.then(|| (found.into_iter().map(|(hit, _)| hit).collect(), depth))
     }
@@ -333,51 +321,6 @@ struct Holding<'r, 'v, 't> {
     first: usize,
     view: &'v View<'t>,
     hits: Vec<Hit>,
-}
-
-impl<'a> View<'a> {
-    fn new(texts: &[Text<'_>], seen: Vec<Seen<'a>>) -> Self {
-        // What the execution as a whole ended with may be the clean-up's: the failing step's own words count more.
-        let step_speaks = texts.iter().any(|text| text.step.is_some() && text.field == Field::Message);
-        let (mut whole, mut said) = (Vec::with_capacity(seen.len()), Vec::with_capacity(seen.len()));
-        for (text, seen) in seen.iter().enumerate() {
-            let all = (0, seen.normal.text.len());
-            whole.push(Scope { text, range: all, depth: 0 });
-            let base = i32::from(step_speaks && texts.get(text).is_some_and(|text| text.step.is_none()));
-            match &seen.reading {
-                Some(reading) => said.extend(reading.scopes().map(|(range, depth)| Scope { text, range: (range.start, range.end), depth: depth - base })),
-                None => said.push(Scope { text, range: all, depth: -base }),
-            }
-        }
-        said.sort_by_key(|scope| -scope.depth);
-        Self { texts: seen, whole, said }
-    }
-
-    /// Where a rule looks.
-    fn scopes(&self, rule: &Rule) -> &[Scope] {
-        if reads_as_said(rule) { &self.said } else { &self.whole }
-    }
-
-    /// The same hit in the text as it was given.
-    fn origin(&self, hit: Hit) -> Hit {
-        let (start, end) = self.texts.get(hit.text).map_or((hit.start, hit.end), |seen| seen.normal.origin(hit.start, hit.end));
-        Hit { start, end, ..hit }
-    }
-}
-
-/// How a rule looks at a field; not at all, where it is not for it.
-fn lens(rule: &Rule, field: Field) -> Option<Lens> {
-    let has = |field| rule.fields.contains(&field);
-    if has(field) {
-        return Some(Lens::Whole);
-    }
-    let lenses = [(Field::Quoted, Lens::Quoted), (Field::Error, Lens::Said), (Field::Frames, Lens::Frames)];
-    let is_read = matches!(field, Field::Message | Field::Stack);
-    lenses.into_iter().find(|(field, _)| is_read && has(*field)).map(|(_, lens)| lens)
-}
-
-fn reads_as_said(rule: &Rule) -> bool {
-    rule.fields.iter().any(|field| matches!(field, Field::Error | Field::Quoted))
 }
 
 fn parse(rule: &Rule, pattern: &Placed<String>) -> Result<regex_syntax::hir::Hir, PackError> {
@@ -612,7 +555,9 @@ mod tests {
 
     #[test]
     fn a_rank_gives_another_place_than_the_confidence() {
-        let rules = rules("explain = 'e'\nany = ['x']\n[[rule]]\nid = 'b'\nclassification = 'Y'\nconfidence = 0.1\nrank = 90\nexplain = 'e'\nany = ['x']");
+        let rules = rules(
+            "explain = 'e'\nany = ['x']\n[[rule]]\nid = 'b'\nclassification = 'Y'\nconfidence = 0.1\nrank = 90\nexplain = 'e'\nany = ['x']",
+        );
         assert_eq!(rules.best(&message("x")).map(|m| m.rule.id.as_str()), Some("b"));
     }
 }

@@ -126,10 +126,7 @@ fn verdict(trace: &Trace, texts: &[Text<'_>], found: &Match<'_>) -> Verdict {
         let told = format!("{}: {}{reason}", beaten.id, beaten.classification);
         verdict.attributes.push(("alternative".to_owned(), told));
     }
-    Verdict {
-        evidence: found.hits.iter().filter_map(|hit| evidence(texts, hit)).take(EVIDENCE).collect(),
-        ..verdict
-    }
+    Verdict { evidence: found.hits.iter().filter_map(|hit| evidence(texts, hit)).take(EVIDENCE).collect(), ..verdict }
 }
 
 /// How many pieces of evidence stand in one verdict: hosts take no more.
