@@ -102,7 +102,7 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
         outcome.abstained = hearing.abstained;
         let merged = asked.terms.policy.merge(hearing.opinions);
         // Under a quorum that was not reached nobody speaks for the answer.
-        let best = merged.ranked.first().map(|w| &w.opinion.verdict).filter(|verdict| verdict.classification == merged.classification);
+        let best = merged.ranked.first().map(|w| &w.opinion.verdict).filter(|_| merged.backed);
         let step = best.and_then(|v| v.failing_step).or_else(|| trace.failing_step()).and_then(|i| trace.steps.get(i));
         outcome.fault = step.and_then(|step| step.error.as_ref()).or_else(|| trace.fault()).cloned();
         if let Some(step) = step {

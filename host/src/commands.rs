@@ -87,8 +87,7 @@ fn trust(settings: &Settings) -> Result<Trust, Failure> {
 /// By what outcomes are made.
 fn terms(settings: &Settings) -> Result<Terms, Failure> {
     let policy = Policy::new(settings.merge.clone(), calibration(&settings.merge.calibration)?);
-    let keep = if settings.plugins.archive.as_os_str().is_empty() { Keep::Unclassified } else { Keep::Failed };
-    Ok(Terms { privacy: privacy(settings)?, policy, keep })
+    Ok(Terms { privacy: privacy(settings)?, policy, keep: Keep::Unclassified })
 }
 
 /// What is known of plugins' confidences: nothing, where there is no file.

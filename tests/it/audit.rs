@@ -30,7 +30,7 @@ fn each_session_has_one_entry() {
             (&flags["dataMasked"], &flags["masked"], &flags["piiExcluded"], &flags["retentionDays"]),
             (&json!(false), &json!({}), &json!(true), &json!(30))
         );
-        assert!(flags["ruleSet"].as_str().unwrap().starts_with("1-"));
+        assert!(flags["ruleSet"].as_str().unwrap().starts_with("2-"));
     }
 }
 

@@ -97,7 +97,7 @@ fn a_pack_can_extend_disable_and_reweigh() {
     assert_eq!(by(&outcome(&bench, "beta"), "team").as_deref(), Some("b 0.5"));
     let said = outcome(&bench, "getaddrinfo ENOTFOUND x");
     assert_eq!((by(&said, "regex").as_deref(), by(&said, "mine")), (Some("dns 0.95"), None));
-    assert_eq!(by(&outcome(&bench, "connect ECONNREFUSED"), "mine").as_deref(), Some("connection-refused 0.95"));
+    assert_eq!(by(&outcome(&bench, "connect ECONNREFUSED"), "mine").as_deref(), Some("connection-refused 0.96"));
     // Whom to do without is for the user to say, not for a pack.
     bench.file("tracejury.toml", "[plugins]\ndisabled = ['regex', 'base']\n");
     let said = outcome(&bench, "getaddrinfo ENOTFOUND x");

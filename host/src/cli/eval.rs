@@ -4,6 +4,7 @@ use super::{Common, Records};
 use crate::model::{Classification, SessionId};
 use clap::Args;
 use std::path::PathBuf;
+use tracejury_regex::pack::kebab as is_kebab;
 
 /// What `eval` takes.
 #[derive(Debug, Args)]
@@ -55,7 +56,7 @@ pub struct LabelArgs {
     #[arg(required_unless_present = "remove")]
     pub classification: Option<Classification>,
     /// The kind of cause, such as dns or type-error.
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = kebab)]
     pub reason: Option<String>,
     /// Take its label away.
     #[arg(long, conflicts_with_all = ["classification", "reason"])]
@@ -102,4 +103,8 @@ pub struct BacktestArgs {
 
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be a number from 0 to 1".to_owned())
+}
+
+fn kebab(text: &str) -> Result<String, String> {
+    if is_kebab(text) { Ok(text.to_owned()) } else { Err("must be kebab-case, such as missing-config".to_owned()) }
 }

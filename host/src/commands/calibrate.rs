@@ -11,6 +11,8 @@ use crate::report::{self, Format, plain_table, plural};
 use crate::store::Label;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 /// With fewer labels than this a line is mostly the prior.
 const FEW: usize = 20;
@@ -32,9 +34,7 @@ pub(super) async fn label(args: LabelArgs) -> Result<Exit, Failure> {
     if outcome.classification.is_none() {
         return Err(Failure::new(Exit::Usage, format!("session {} did not fail", args.session), "only failures have a classification"));
     }
-    store
-        .label(&Label { session: args.session.clone(), classification: classification.clone(), reason: args.reason.clone(), made: 0 })
-        .await?;
+    store.label(&Label { session: args.session.clone(), classification: classification.clone(), reason: args.reason.clone() }).await?;
     match args.records.format {
         Format::Json => {
             let line = json!({"schema": 1, "session": args.session, "classification": classification, "reason": args.reason, "said": outcome.classification});
@@ -46,9 +46,18 @@ pub(super) async fn label(args: LabelArgs) -> Result<Exit, Failure> {
 }
 
 pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
-    let settings = settings(&args.common)?;
-    let mut judged = of_journal(&settings).await?;
+    let mut settings = settings(&args.common)?;
+    let output = args.output.unwrap_or_else(|| settings.merge.calibration.clone());
+    // What is fitted is what plugins say of themselves: an earlier calibration has no part in it, and may be broken.
+    settings.merge.calibration = PathBuf::new();
+    let (mut judged, forgotten) = of_journal(&settings).await?;
     let sessions = judged.len();
+    if forgotten > 0 {
+        report::warn(
+            &format!("{} passed over: the journal has forgotten the outcomes", plural(forgotten, "labelled session")),
+            "journal.keep_days says for how long it keeps them; name an archive with labels as a file",
+        );
+    }
     if !args.corpus.is_empty() {
         let (records, _) = without_label(eval::labelled(&args.corpus)?);
         let court = court(&settings.plugins).await?;
@@ -59,13 +68,12 @@ pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "nothing has a label yet", help));
     }
     let fitted = Calibration::fit(&by_plugin(&judged));
-    let output = args.output.unwrap_or_else(|| settings.merge.calibration.clone());
     let text = written(&fitted, judged.len());
     if !args.dry_run {
         if output.as_os_str().is_empty() {
             return Err(Failure::new(Exit::Usage, "merge.calibration names no file", "name one with --output"));
         }
-        std::fs::write(&output, &text)
+        replace(&output, &text)
             .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", output.display()), "choose another file with --output"))?;
     }
     match args.common.format {
@@ -91,11 +99,21 @@ pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
+/// Puts a file in the place of another, whole: a run that begins meanwhile reads the one or the other.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
 /// The file, with a word on what it is.
 fn written(fitted: &Calibration, labels: usize) -> String {
+    let now = at(crate::store::now());
+    let day = now.split(' ').next().unwrap_or_default();
     let head = format!(
-        "# What the plugins' confidences are worth, fitted by `tracejury calibrate` to {labels} labelled failures on {}.\n# right = σ(slope · logit(said) + intercept)\n",
-        &at(crate::store::now())[..10.min(at(crate::store::now()).len())]
+        "# What the plugins' confidences are worth, fitted by `tracejury calibrate` to {labels} labelled failures on {day}.\n# right = σ(slope · logit(said) + intercept)\n"
     );
     // A struct of numbers by names is always TOML.
     head + &toml::to_string(fitted).unwrap_or_default()
@@ -133,16 +151,23 @@ pub(super) fn by_plugin(judged: &[Judged]) -> BTreeMap<String, Vec<Labelled>> {
     all
 }
 
-/// The labelled sessions of the journal whose outcomes it still has.
-async fn of_journal(settings: &Settings) -> Result<Vec<Judged>, Failure> {
-    let mut judged = Vec::new();
-    for label in labels(settings).await? {
-        if let Some(outcome) = journal(settings)?.outcome_of(&label.session).await? {
-            let truth = Truth { classification: label.classification, reason: label.reason, hard: false };
-            judged.push(Judged::of(&outcome.vector, label.session.as_str(), &truth, &outcome));
-        }
+/// The labelled sessions of the journal, and how many of them it has no outcome of any more.
+async fn of_journal(settings: &Settings) -> Result<(Vec<Judged>, usize), Failure> {
+    let labels = labels(settings).await?;
+    let (mut judged, mut forgotten) = (Vec::new(), 0);
+    if labels.is_empty() {
+        return Ok((judged, forgotten));
     }
-    Ok(judged)
+    let store = journal(settings)?;
+    for label in labels {
+        let Some(outcome) = store.outcome_of(&label.session).await? else {
+            forgotten += 1;
+            continue;
+        };
+        let truth = Truth { classification: label.classification, reason: label.reason, hard: false };
+        judged.push(Judged::of(&outcome.vector, label.session.as_str(), &truth, &outcome));
+    }
+    Ok((judged, forgotten))
 }
 
 /// All labels; none where there is no journal yet.

@@ -10,7 +10,7 @@ use crate::merge::{Calibration, Policy};
 use crate::model::{Outcome, printable};
 use crate::report::{self, Format, plain_table, plural};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,19 +88,16 @@ pub(super) fn judged(jury: &Jury, records: &[Labelled], terms: &Terms) -> (Vec<J
     let began = Instant::now();
     let outcomes = outcomes(jury, records, terms);
     let micros = began.elapsed().as_secs_f64() * 1e6 / records.len().max(1) as f64;
-    let truths = records.iter().filter_map(|record| Some((record, record.truth.as_ref()?)));
-    let judged = truths.zip(&outcomes).map(|((record, truth), outcome)| Judged::of(&record.id, &record.source, truth, outcome)).collect();
+    let judged = records.iter().zip(&outcomes);
+    let judged =
+        judged.filter_map(|(record, outcome)| Some(Judged::of(&record.id, &record.source, record.truth.as_ref()?, outcome))).collect();
     (judged, micros)
 }
 
-fn outcomes(jury: &Jury, records: &[Labelled], terms: &Terms) -> Vec<Outcome> {
-    let case = |record: &'_ Labelled| {
+fn outcomes<'r>(jury: &Jury, records: impl IntoIterator<Item = &'r Labelled>, terms: &Terms) -> Vec<Outcome> {
+    let cases = records.into_iter().map(|record| {
         let outcome = Outcome::of(record.id.clone(), record.trace.action, record.trace.environment);
-        (record.trace.clone(), outcome)
-    };
-    let cases = records.iter().map(|record| {
-        let (trace, outcome) = case(record);
-        (trace, Asked { input: record.input.as_ref(), expect: None, terms }, outcome)
+        (record.trace.clone(), Asked { input: record.input.as_ref(), expect: None, terms }, outcome)
     });
     judge_here(jury, cases.collect())
 }
@@ -112,13 +109,10 @@ fn cross_validated(jury: &Jury, records: &[Labelled], judged: Vec<Judged>, merge
     let mut scores = Vec::new();
     for (own, other) in [(&a, &b), (&b, &a)] {
         terms.policy = Policy::new(merge.clone(), Calibration::fit(&calibrate::by_plugin(other)));
-        let of_own = |record: &&Labelled| own.iter().any(|judged| judged.id == record.id && judged.source == record.source);
+        let ids: HashSet<_> = own.iter().map(|judged| (&judged.id, &judged.source)).collect();
+        let of_own = |record: &&Labelled| ids.contains(&(&record.id, &record.source));
         let half: Vec<_> = records.iter().filter(of_own).collect();
-        let cases = half.iter().map(|record| {
-            let outcome = Outcome::of(record.id.clone(), record.trace.action, record.trace.environment);
-            (record.trace.clone(), Asked { input: record.input.as_ref(), expect: None, terms: &terms }, outcome)
-        });
-        let outcomes = judge_here(jury, cases.collect());
+        let outcomes = outcomes(jury, half.iter().copied(), &terms);
         let again = half
             .iter()
             .zip(&outcomes)
@@ -128,32 +122,35 @@ fn cross_validated(jury: &Jury, records: &[Labelled], judged: Vec<Judged>, merge
     scores
 }
 
-/// The figures that are not reached.
+/// The figures that are not reached, or cannot be told.
 fn broken(args: &EvalArgs, scores: &Scores) -> Vec<String> {
-    let least = [
+    type Figure = (&'static str, Option<f64>, Option<f64>);
+    let least: [Figure; 3] = [
         ("macro-F1", args.min_macro_f1, Some(scores.macro_f1)),
         ("macro-F1 of the hard ones", args.min_hard_macro_f1, scores.macro_f1_hard),
-        ("the share of right reasons", args.min_reason_right, Some(scores.reason_right)),
+        ("the share of right reasons", args.min_reason_right, scores.reason_right),
     ];
-    let most = [
+    let most: [Figure; 3] = [
         ("the share of internal faults called external", args.max_internal_as_external, scores.internal_as_external),
         ("the share of external outages called internal", args.max_external_as_internal, scores.external_as_internal),
         ("the calibration error", args.max_calibration_error, scores.calibration_error),
     ];
-    let below = least.into_iter().filter_map(|(name, wanted, reached)| match (wanted, reached) {
-        (Some(wanted), Some(reached)) if reached < wanted => Some(format!("{name} is {reached:.3}, below {wanted}")),
-        (Some(wanted), None) => Some(format!("{name} cannot be told, {wanted} was asked for: no record is marked hard")),
-        _ => None,
-    });
-    let above = most.into_iter().filter_map(|(name, wanted, reached)| {
-        let wanted = wanted.filter(|wanted| reached > *wanted)?;
-        Some(format!("{name} is {reached:.3}, above {wanted}"))
-    });
+    let told = |(name, wanted, reached): Figure, fails: fn(f64, f64) -> bool, word: &str| match (wanted?, reached) {
+        (wanted, Some(reached)) => fails(reached, wanted).then(|| format!("{name} is {reached:.3}, {word} {wanted}")),
+        (wanted, None) => Some(format!("{name} cannot be told, {word} {wanted} or not: no record is there to measure it by")),
+    };
+    let below = least.into_iter().filter_map(|figure| told(figure, |reached, wanted| reached < wanted, "below"));
+    let above = most.into_iter().filter_map(|figure| told(figure, |reached, wanted| reached > wanted, "above"));
     below.chain(above).collect()
 }
 
 fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
+}
+
+/// A figure, or a dash where nothing is there to measure it by.
+fn known(figure: Option<f64>, written: fn(f64) -> String) -> String {
+    figure.map_or_else(|| "–".to_owned(), written)
 }
 
 fn three(value: f64) -> String {
@@ -176,12 +173,12 @@ fn figures(scores: &Scores, micros: f64, baseline: Option<&Beside>) -> String {
         ("records", |s| s.records.to_string()),
         ("accuracy", |s| three(s.accuracy)),
         ("macro-F1", |s| three(s.macro_f1)),
-        ("macro-F1, marked hard", |s| s.macro_f1_hard.map_or_else(|| "–".to_owned(), three)),
+        ("macro-F1, marked hard", |s| known(s.macro_f1_hard, three)),
         ("coverage (not UNKNOWN)", |s| percent(s.coverage)),
-        ("internal called external", |s| percent(s.internal_as_external)),
-        ("external called internal", |s| percent(s.external_as_internal)),
-        ("reason right", |s| three(s.reason_right)),
-        ("calibration error", |s| three(s.calibration_error)),
+        ("internal called external", |s| known(s.internal_as_external, percent)),
+        ("external called internal", |s| known(s.external_as_internal, percent)),
+        ("reason right", |s| known(s.reason_right, three)),
+        ("calibration error", |s| known(s.calibration_error, three)),
     ];
     let row = |(name, figure): &Figure| {
         [vec![(*name).to_owned(), figure(scores)], baseline.map(|(_, s, _)| figure(s)).into_iter().collect()].concat()
@@ -230,11 +227,11 @@ fn halves_table(halves: &[Scores]) -> String {
             if i == 0 { "first" } else { "second" }.to_owned(),
             s.records.to_string(),
             three(s.macro_f1),
-            s.macro_f1_hard.map_or_else(|| "–".to_owned(), three),
-            percent(s.internal_as_external),
-            percent(s.external_as_internal),
-            three(s.reason_right),
-            three(s.calibration_error),
+            known(s.macro_f1_hard, three),
+            known(s.internal_as_external, percent),
+            known(s.external_as_internal, percent),
+            known(s.reason_right, three),
+            known(s.calibration_error, three),
         ]
     };
     let header = ["HALF", "RECORDS", "MACRO-F1", "HARD", "INT→EXT", "EXT→INT", "REASON", "CALIBRATION ERROR"];

@@ -4,6 +4,7 @@ use super::runs::no_such;
 use super::unclassified::Collector;
 use super::{Court, court, settings, terms, trust};
 use crate::audit::AuditLog;
+use crate::classify::{Keep, Terms};
 use crate::cli::RunArgs;
 use crate::config::Settings;
 use crate::debug_api::{DebugApi, Traffic};
@@ -117,7 +118,8 @@ fn files_of(listed: &Listed) -> Result<Vec<PathBuf>, Failure> {
 
 /// All that a run needs, and what must live as long as it goes on.
 pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> Result<(Run, Court), Failure> {
-    let terms = Arc::new(terms(settings)?);
+    let keep = if settings.plugins.archive.as_os_str().is_empty() { Keep::Unclassified } else { Keep::Failed };
+    let terms = Arc::new(Terms { keep, ..terms(settings)? });
     let trust = trust(settings)?;
     let (api, outbox) = (DebugApi::new(settings, &trust)?, Outbox::new(&settings.webhook, &trust.anonymous())?);
     let store = Store::open(&settings.journal.path)?;

@@ -41,19 +41,25 @@ impl Collector {
     pub(super) fn collect<'a>(&self, outcomes: impl IntoIterator<Item = &'a mut Outcome>) {
         let (mut unclassified, mut archived) = (String::new(), String::new());
         for outcome in outcomes {
-            let Some(trace) = outcome.kept.take() else { continue };
+            let unknown = is_unknown(outcome);
+            let wanted = self.archive.is_some() || (unknown && self.unclassified.is_some());
+            let Some(trace) = outcome.kept.take().filter(|_| wanted) else { continue };
             // A session whose id had to be replaced must not go by it as its name.
             let own_id = Some(&trace.session) == outcome.session_id.as_ref();
             let name = if own_id { outcome.vector.as_str() } else { trace.session.as_str() };
             let line = record(name, &trace) + "\n";
             archived.push_str(&line);
-            if outcome.classification.as_ref().is_some_and(|c| c.as_str() == Classification::UNKNOWN) {
+            if unknown {
                 unclassified.push_str(&line);
             }
         }
         keep(self.unclassified.as_deref(), &unclassified, "unclassified sessions are not kept", "check plugins.unclassified");
         keep(self.archive.as_deref(), &archived, "traces are not archived", "check plugins.archive");
     }
+}
+
+fn is_unknown(outcome: &Outcome) -> bool {
+    outcome.classification.as_ref().is_some_and(|c| c.as_str() == Classification::UNKNOWN)
 }
 
 fn keep(file: Option<&Path>, lines: &str, so: &str, help: &str) {
@@ -107,7 +113,7 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
     });
     // What a rule written since then classifies is no part of it any more.
     let outcomes = judge_here(&court.jury, judged.collect());
-    let left: Vec<Trace> = outcomes.into_iter().filter_map(|outcome| outcome.kept.map(|trace| *trace)).collect();
+    let left: Vec<Trace> = outcomes.into_iter().filter(is_unknown).filter_map(|outcome| outcome.kept.map(|trace| *trace)).collect();
     let groups = workshop::groups(&left);
     let mut taken = BTreeSet::new();
     for group in &groups {

@@ -25,13 +25,13 @@ pub fn page(title: &str, scores: &Scores, micros: f64) -> String {
     let figures = [
         ("records", scores.records.to_string()),
         ("macro-F1", three(scores.macro_f1)),
-        ("macro-F1, hard", scores.macro_f1_hard.map_or_else(|| "–".to_owned(), three)),
+        ("macro-F1, hard", known(scores.macro_f1_hard, three)),
         ("accuracy", three(scores.accuracy)),
         ("coverage", three(scores.coverage)),
-        ("internal called external", percent(scores.internal_as_external)),
-        ("external called internal", percent(scores.external_as_internal)),
-        ("reason right", three(scores.reason_right)),
-        ("calibration error", three(scores.calibration_error)),
+        ("internal called external", known(scores.internal_as_external, percent)),
+        ("external called internal", known(scores.external_as_internal, percent)),
+        ("reason right", known(scores.reason_right, three)),
+        ("calibration error", known(scores.calibration_error, three)),
         ("µs per trace", format!("{micros:.1}")),
     ];
     let page = html! {
@@ -64,6 +64,11 @@ pub fn page(title: &str, scores: &Scores, micros: f64) -> String {
         }
     };
     page.into_string()
+}
+
+/// A figure, or a dash where nothing is there to measure it by.
+fn known(figure: Option<f64>, written: fn(f64) -> String) -> String {
+    figure.map_or_else(|| "–".to_owned(), written)
 }
 
 fn three(value: f64) -> String {

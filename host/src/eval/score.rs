@@ -44,14 +44,14 @@ pub struct Scores {
     pub macro_f1_hard: Option<f64>,
     /// The share that was not called UNKNOWN.
     pub coverage: f64,
-    /// The share of internal faults that were called external.
-    pub internal_as_external: f64,
+    /// The share of internal faults that were called external; none where there are none. So with the next three.
+    pub internal_as_external: Option<f64>,
     /// The share of external outages that were called internal.
-    pub external_as_internal: f64,
+    pub external_as_internal: Option<f64>,
     /// Of those with the right classification and a known reason, the share with the right reason.
-    pub reason_right: f64,
+    pub reason_right: Option<f64>,
     /// The expected calibration error, over what a classifier had an opinion on.
-    pub calibration_error: f64,
+    pub calibration_error: Option<f64>,
     /// Each classification.
     pub classifications: Vec<Row>,
     /// Each reason, as `CLASSIFICATION reason`.
@@ -119,9 +119,10 @@ impl Scores {
     pub fn of(judged: &[Judged]) -> Self {
         let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let count = |wanted: &dyn Fn(&&Judged) -> bool| judged.iter().filter(wanted).count();
+        let known_share = |part: usize, whole: usize| (whole > 0).then(|| share(part, whole));
         let called = |was: &str, said: &str| {
             let so = |j: &&Judged| j.truth.classification.as_str() == was;
-            share(count(&|j| so(j) && j.said.as_str() == said), count(&so))
+            known_share(count(&|j| so(j) && j.said.as_str() == said), count(&so))
         };
         let class_right = |j: &&Judged| j.said == j.truth.classification;
         let with_reason = |j: &&Judged| class_right(j) && j.truth.reason.is_some();
@@ -142,7 +143,7 @@ impl Scores {
             coverage: share(count(&|j| j.said.as_str() != Classification::UNKNOWN), judged.len()),
             internal_as_external: called(Classification::INTERNAL, Classification::EXTERNAL),
             external_as_internal: called(Classification::EXTERNAL, Classification::INTERNAL),
-            reason_right: share(count(&|j| with_reason(j) && j.reason == j.truth.reason), count(&with_reason)),
+            reason_right: known_share(count(&|j| with_reason(j) && j.reason == j.truth.reason), count(&with_reason)),
             calibration_error,
             reasons: if known.is_empty() {
                 Vec::new()
@@ -182,7 +183,7 @@ fn confusion(pairs: &[(String, String)]) -> Vec<(String, String, usize)> {
     counts.into_iter().map(|((was, said), count)| (was.to_owned(), said.to_owned(), count)).collect()
 }
 
-fn reliability(judged: &[Judged]) -> (Vec<Bin>, f64) {
+fn reliability(judged: &[Judged]) -> (Vec<Bin>, Option<f64>) {
     let mut bins: Vec<Vec<(f64, bool)>> = vec![Vec::new(); BINS];
     for j in judged {
         let Some(confidence) = j.confidence else { continue };
@@ -199,8 +200,8 @@ fn reliability(judged: &[Judged]) -> (Vec<Bin>, f64) {
         Bin { from: i as f64 / BINS as f64, count: bin.len(), said, right }
     };
     let bins: Vec<_> = bins.iter().enumerate().filter(|(_, bin)| !bin.is_empty()).map(bin).collect();
-    let error = bins.iter().map(|b| b.count as f64 / total as f64 * (b.said - b.right).abs()).sum();
-    (bins, error)
+    let error = bins.iter().map(|b| b.count as f64 / total as f64 * (b.said - b.right).abs()).sum::<f64>();
+    (bins, (total > 0).then_some(error))
 }
 
 fn mistakes(judged: &[Judged]) -> Vec<Mistake> {
@@ -296,9 +297,9 @@ mod tests {
         let f1: Vec<_> = scores.classifications.iter().map(|row| (row.f1 * 1000.0).round()).collect();
         assert_eq!(f1, [667.0, 800.0, 1000.0]);
         assert!((scores.macro_f1 - (2.0 / 3.0 + 0.8 + 1.0) / 3.0).abs() < 1e-9);
-        assert_eq!((scores.external_as_internal, scores.internal_as_external, scores.macro_f1_hard), (0.5, 0.0, None));
+        assert_eq!((scores.external_as_internal, scores.internal_as_external, scores.macro_f1_hard), (Some(0.5), Some(0.0), None));
         // Of four: two at 0.95 and half of them right, two at about 0.525 and all right.
-        assert!((scores.calibration_error - (0.5 * 0.45 + 0.5 * 0.475)).abs() < 1e-9, "{}", scores.calibration_error);
+        assert!((scores.calibration_error.unwrap() - (0.5 * 0.45 + 0.5 * 0.475)).abs() < 1e-9, "{:?}", scores.calibration_error);
         assert_eq!((scores.mistakes.len(), scores.mistakes[0].was.as_str()), (1, "EXTERNAL_DEPENDENCY_OUTAGE (dns)"));
         assert_eq!(scores.reliability.iter().map(|b| (b.count, b.right)).collect::<Vec<_>>(), [(2, 1.0), (2, 0.5)]);
     }
@@ -306,7 +307,7 @@ mod tests {
     #[test]
     fn nothing_is_no_division_by_nothing() {
         let scores = Scores::of(&[]);
-        assert_eq!((scores.accuracy, scores.macro_f1, scores.calibration_error), (0.0, 0.0, 0.0));
+        assert_eq!((scores.accuracy, scores.macro_f1, scores.calibration_error), (0.0, 0.0, None));
     }
 
     proptest! {
@@ -314,7 +315,8 @@ mod tests {
         fn shares_are_shares_and_halves_share_no_source(all in proptest::collection::vec(("[XYZ]", "[XYZ]", proptest::option::of(0.0..=1.0_f64)), 0..20)) {
             let all: Vec<_> = all.into_iter().map(|(was, said, confidence)| judged(&was, &said, confidence)).collect();
             let scores = Scores::of(&all);
-            for figure in [scores.accuracy, scores.macro_f1, scores.coverage, scores.reason_right, scores.calibration_error] {
+            let known = [scores.reason_right, scores.calibration_error, scores.internal_as_external, scores.macro_f1_hard];
+            for figure in known.into_iter().flatten().chain([scores.accuracy, scores.macro_f1, scores.coverage]) {
                 prop_assert!((0.0..=1.0).contains(&figure));
             }
             prop_assert_eq!(scores.confusion.iter().map(|(_, _, count)| count).sum::<usize>(), all.len());

@@ -16,6 +16,7 @@ const EDGE: f64 = 0.001;
 /// How much the prior counts: as if so many labels had been seen that agree with what the plugin says.
 const PRIOR: f64 = 2.0;
 const STEPS: usize = 50;
+const HALVINGS: usize = 30;
 
 /// How plugins are calibrated, by their names; as the file `calibration.toml` has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,35 +91,17 @@ impl Line {
     fn fit(labels: &[Labelled]) -> Self {
         let count = labels.len() as f64;
         let mean = |value: fn(&Labelled) -> f64| (labels.iter().map(value).sum::<f64>() / count * 1e4).round() / 1e4;
-        let (mut slope, mut intercept) = (1.0, 0.0);
-        for _ in 0..STEPS {
-            // The gradient and the second derivatives of the penalised likelihood.
-            let (mut by_slope, mut by_intercept) = (PRIOR * (1.0 - slope), PRIOR * -intercept);
-            let (mut ss, mut si, mut ii) = (PRIOR, 0.0, PRIOR);
-            for (said, right) in labels {
-                let x = logit(said.get());
-                let p = sigmoid(slope * x + intercept);
-                let (error, weight) = (f64::from(u8::from(*right)) - p, p * (1.0 - p));
-                by_slope += error * x;
-                by_intercept += error;
-                ss += weight * x * x;
-                si += weight * x;
-                ii += weight;
-            }
-            let determinant = ss * ii - si * si;
-            let (step_slope, step_intercept) =
-                ((by_slope * ii - by_intercept * si) / determinant, (by_intercept * ss - by_slope * si) / determinant);
-            // Far from the end a whole step could overshoot.
-            let length = step_slope.hypot(step_intercept).max(1.0);
-            slope += step_slope / length;
-            intercept += step_intercept / length;
+        let (mut slope, mut intercept) = newton(labels, Slope::Fitted);
+        if slope < 0.0 {
+            // Surer must stay surer: then its confidences say nothing, and only how often it is right is left.
+            (slope, intercept) = (0.0, newton(labels, Slope::None).1);
         }
         let rounded = |value: f64| (value * 1e4).round() / 1e4;
         Self {
             labels: labels.len(),
             right: mean(|(_, right)| f64::from(u8::from(*right))),
             said: mean(|(said, _)| said.get()),
-            slope: rounded(slope.max(0.0)),
+            slope: rounded(slope),
             intercept: rounded(intercept),
         }
     }
@@ -127,6 +110,58 @@ impl Line {
         // Between 0 and 1 by what a sigmoid is; where the line came from a file that is full of extremes, still.
         Confidence::new(sigmoid(self.slope * logit(said.get()) + self.intercept)).unwrap_or(said)
     }
+}
+
+/// Whether a slope is fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slope {
+    Fitted,
+    None,
+}
+
+/// The slope and the intercept that make the labels likeliest, with the prior; with a slope of 0 where none is wanted.
+fn newton(labels: &[Labelled], which: Slope) -> (f64, f64) {
+    let sloped = which == Slope::Fitted;
+    let points: Vec<(f64, f64)> = labels.iter().map(|(said, right)| (logit(said.get()), f64::from(u8::from(*right)))).collect();
+    let loss = |slope: f64, intercept: f64| {
+        let point = |(x, right): &(f64, f64)| {
+            let p = sigmoid(slope * x + intercept).clamp(1e-12, 1.0 - 1e-12);
+            -(right * p.ln() + (1.0 - right) * (1.0 - p).ln())
+        };
+        let prior = if sloped { (slope - 1.0).powi(2) } else { 0.0 };
+        points.iter().map(point).sum::<f64>() + PRIOR / 2.0 * (prior + intercept.powi(2))
+    };
+    let (mut slope, mut intercept) = (if sloped { 1.0 } else { 0.0 }, 0.0);
+    for _ in 0..STEPS {
+        // The gradient and the second derivatives of the penalised likelihood.
+        let (mut by_slope, mut by_intercept) = (PRIOR * (1.0 - slope), PRIOR * -intercept);
+        let (mut ss, mut si, mut ii) = (PRIOR, 0.0, PRIOR);
+        for (x, right) in &points {
+            let p = sigmoid(slope * x + intercept);
+            let (error, weight) = (right - p, p * (1.0 - p));
+            by_slope += error * x;
+            by_intercept += error;
+            ss += weight * x * x;
+            si += weight * x;
+            ii += weight;
+        }
+        let determinant = ss * ii - si * si;
+        let mut step = if sloped {
+            ((by_slope * ii - by_intercept * si) / determinant, (by_intercept * ss - by_slope * si) / determinant)
+        } else {
+            (0.0, by_intercept / ii)
+        };
+        // Far from the end a whole step may lead past it.
+        let before = loss(slope, intercept);
+        for _ in 0..HALVINGS {
+            if loss(slope + step.0, intercept + step.1) <= before {
+                break;
+            }
+            step = (step.0 / 2.0, step.1 / 2.0);
+        }
+        (slope, intercept) = (slope + step.0, intercept + step.1);
+    }
+    (slope, intercept)
 }
 
 /// The log-odds of a probability, kept from having no end.
@@ -167,6 +202,17 @@ mod tests {
         for said in [0.6, 0.75, 0.9] {
             let worth = fitted.apply("p", sure(said)).get();
             assert!((worth - said).abs() < 0.02, "{said} became {worth}");
+        }
+    }
+
+    #[test]
+    fn who_is_righter_when_it_is_less_sure_is_taken_at_how_often_it_is_right() {
+        for labels in [[(1.0, 300, 700), (0.9, 900, 100)], [(0.9, 10, 90), (0.6, 90, 10)], [(0.3, 300, 700), (0.0, 5000, 5000)]] {
+            let fitted = fit(&labels);
+            let count = |which: fn(&(f64, usize, usize)) -> usize| labels.iter().map(which).sum::<usize>() as f64;
+            let share = count(|l| l.1) / count(|l| l.1 + l.2);
+            let worth = labels.iter().map(|l| fitted.apply("p", sure(l.0)).get() * (l.1 + l.2) as f64).sum::<f64>() / count(|l| l.1 + l.2);
+            assert!((worth - share).abs() < 0.02, "{labels:?}: worth {worth}, right {share}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! All verdicts together, as evidence: a log-linear pool (Genest and Zidek, Combining probability distributions, 1986). Each plugin's best
 //! verdict is a distribution over the classifications: its worth on what it names, the rest spread evenly over the others. Their logarithms
-//! are added up, weighted. Who speaks of the same evidence as another counts with it as one.
+//! are added up, weighted. What nobody named is no answer: where it is likelier than all that was named, nobody knows. Who speaks of the same evidence as another counts with it as one.
 
 use super::{Answer, Weighed, best_of_each};
 use crate::config::Merge;
@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 const EDGE: f64 = 0.001;
 
 pub(super) fn answer(weighed: &[Weighed], settings: &Merge) -> Answer {
-    let best = best_of_each(weighed);
+    let weight_of = |w: &&Weighed| settings.weights.get(&w.opinion.classifier.name).copied().unwrap_or(1.0);
+    let mut best = best_of_each(weighed);
+    best.retain(|w| weight_of(w) > 0.0);
     if best.is_empty() {
         return Answer::nobody();
     }
@@ -39,11 +41,15 @@ pub(super) fn answer(weighed: &[Weighed], settings: &Merge) -> Answer {
     ranked.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(place(a).cmp(&place(b))));
     let mut ranked = ranked.into_iter();
     let Some((first, score)) = ranked.next() else { return Answer::nobody() };
+    if !best.iter().any(|w| w.opinion.verdict.classification == *first) {
+        return Answer::nobody();
+    }
     let next = ranked.next().map_or(0.0, |(_, score)| share(score));
     Answer {
         classification: first.clone(),
         confidence: Confidence::new(share(score)).unwrap_or(Confidence::ZERO),
         margin: share(score) - next,
+        backed: true,
     }
 }
 
@@ -107,6 +113,12 @@ mod tests {
         assert!(winner(POOLED, apart.clone()).1 > alone.1);
         assert_eq!(winner(POOLED, together), alone);
         assert_eq!(winner("policy = 'pooled'\ncorrelated = [['b', 'a']]", apart), alone);
+    }
+
+    #[test]
+    fn what_nobody_named_is_no_answer() {
+        assert_eq!(winner(POOLED, vec![opinion("a", 0, "INTERNAL_LOGIC_FAULT", 0.2)]), ("UNKNOWN".into(), 0.0));
+        assert_eq!(winner("policy = 'pooled'\n[weights]\na = 0.0", vec![opinion("a", 0, "X", 0.9)]), ("UNKNOWN".into(), 0.0));
     }
 
     #[test]

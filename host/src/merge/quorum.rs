@@ -16,16 +16,16 @@ pub(super) fn answer(weighed: &[Weighed], settings: &Merge) -> Answer {
             votes.entry(classification).or_default().push(w);
         }
     }
-    // More votes win; of equals the one whose best verdict ranks first.
-    let place = |c: &Classification| weighed.iter().position(|w| w.opinion.verdict.classification == *c);
+    // More votes win; of equals the one whose best vote ranks first.
     let mut ranked: Vec<_> = votes.into_iter().collect();
-    ranked.sort_by(|(a, x), (b, y)| y.len().cmp(&x.len()).then(place(a).cmp(&place(b))));
+    let first = |voters: &[&Weighed]| voters.first().and_then(|vote| weighed.iter().position(|w| std::ptr::eq(w, *vote)));
+    ranked.sort_by(|(_, x), (_, y)| y.len().cmp(&x.len()).then(first(x).cmp(&first(y))));
     let Some((first, voters)) = ranked.first().filter(|(_, voters)| voters.len() >= quorum) else { return Answer::nobody() };
     let next = ranked.get(1).map_or(0, |(_, voters)| voters.len());
     let total: usize = ranked.iter().map(|(_, voters)| voters.len()).sum();
     // So sure are enough of them at least: they are ranked, and the last that is needed is the least sure.
     let Some(last) = voters.get(quorum - 1) else { return Answer::nobody() };
-    Answer { classification: (*first).clone(), confidence: last.worth, margin: (voters.len() - next) as f64 / total as f64 }
+    Answer { classification: (*first).clone(), confidence: last.worth, margin: (voters.len() - next) as f64 / total as f64, backed: true }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::bindings::wit;
 use crate::config::{Grants, Limits};
 use crate::model::{Abstention, Confidence, Excerpt, Trace, Verdict, printable};
+use tracejury_regex::pack::kebab;
 
 /// The most pieces of evidence for one verdict.
 const EVIDENCE: usize = 64;
@@ -87,11 +88,6 @@ fn excerpt(said: wit::Evidence, trace: &Trace, grants: &Grants) -> Result<Excerp
 fn attribute_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
     name.len() <= NAME_BYTES && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(plain)
-}
-
-fn kebab(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=NAME_BYTES).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

@@ -13,8 +13,6 @@ pub struct Label {
     pub classification: Classification,
     /// The kind of cause, where it is known.
     pub reason: Option<String>,
-    /// When it was given, in milliseconds since 1970; the present, where it is written down.
-    pub made: i64,
 }
 
 impl Store {
@@ -50,17 +48,17 @@ impl Store {
     /// [`StoreError`].
     pub async fn labels(&self) -> Result<Vec<Label>, StoreError> {
         self.look(|c| {
-            let mut select = c.prepare("SELECT session, classification, reason, made FROM label ORDER BY session")?;
+            let mut select = c.prepare("SELECT session, classification, reason FROM label ORDER BY session")?;
             let rows = select.query_map([], |row| {
                 let (session, classification): (String, String) = (row.get(0)?, row.get(1)?);
                 // What is none was written by nobody we know, and counts for nothing.
                 let known = session.parse().ok().zip(classification.parse().ok());
-                Ok(known.map(|(session, classification)| (session, classification, row.get(2), row.get(3))))
+                Ok(known.map(|(session, classification)| (session, classification, row.get(2))))
             })?;
             let mut labels = Vec::new();
             for row in rows {
-                if let Some((session, classification, reason, made)) = row? {
-                    labels.push(Label { session, classification, reason: reason?, made: made? });
+                if let Some((session, classification, reason)) = row? {
+                    labels.push(Label { session, classification, reason: reason? });
                 }
             }
             Ok(labels)
@@ -95,13 +93,11 @@ mod tests {
             session: "s-1".parse().unwrap(),
             classification: "INTERNAL_LOGIC_FAULT".parse().unwrap(),
             reason: Some(reason.to_owned()),
-            made: 0,
         };
         store.label(&label("dns")).await.unwrap();
         store.label(&label("tls")).await.unwrap();
         let labels = store.labels().await.unwrap();
         assert_eq!((labels.len(), labels[0].reason.as_deref()), (1, Some("tls")));
-        assert!(labels[0].made > 0);
         assert_eq!(store.outcome_of(&labels[0].session).await.unwrap(), None);
         assert!(store.unlabel(&labels[0].session).await.unwrap());
         assert!(!store.unlabel(&labels[0].session).await.unwrap());

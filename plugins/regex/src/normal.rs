@@ -76,13 +76,15 @@ impl Normalise {
         if self == Self::default() || (self.leaves_plain_text() && is_plain(text)) {
             return Normal { text: Cow::Borrowed(text), places: None };
         }
+        // In a text with paths of Windows `\n` may begin the name of a folder.
+        let breaks = !has_drive(text);
         let mut normal = Builder { text: String::with_capacity(text.len()), places: Vec::with_capacity(text.len()) };
         let mut chars = text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
             let from = (at, at + c.len_utf8());
             if self.escapes && c == '\u{1b}' {
                 skip_sequence(&mut chars);
-            } else if let Some((meant, length)) = text.get(at..).filter(|_| self.strings).and_then(meant) {
+            } else if let Some((meant, length)) = text.get(at..).filter(|_| self.strings).and_then(|rest| meant(rest, breaks)) {
                 normal.push(meant, (at, at + length));
                 while chars.next_if(|(next, _)| *next < at + length).is_some() {}
             } else if self.whitespace && c.is_whitespace() {
@@ -125,6 +127,20 @@ fn skip_sequence(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>) {
     chars.next_if(|(_, c)| matches!(c, '@'..='~'));
 }
 
+/// How deep strings stand in strings, at the most: each level doubles the backslashes.
+const MOST_SLASHES: usize = 15;
+
+/// Whether a text holds a path of Windows, such as `C:\\a`.
+pub(crate) fn has_drive(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
+    let drive = |(at, _): (usize, &str)| {
+        let before = at.checked_sub(2).is_none_or(|before| bytes.get(before).is_none_or(|b| !b.is_ascii_alphanumeric()));
+        at.checked_sub(1).is_some_and(letter) && before && bytes.get(at + 2).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'\\')
+    };
+    text.match_indices(":\\").any(drive)
+}
+
 /// Whether a text holds no mark, no escape sequence and no character that is written otherwise than it is meant: most do not.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii() && !matches!(b, 0x1b | b'\\' | b'&'))
@@ -132,18 +148,18 @@ fn is_plain(text: &str) -> bool {
 
 /// What the beginning of a text means in a string of JSON (RFC 8259, 7), where that may itself stand in one; or in XML (4.6). And how
 /// long it is.
-fn meant(text: &str) -> Option<(char, usize)> {
+fn meant(text: &str, breaks: bool) -> Option<(char, usize)> {
     const ENTITIES: [(&str, char); 6] = [("&quot;", '"'), ("&#39;", '\''), ("&apos;", '\''), ("&lt;", '<'), ("&gt;", '>'), ("&amp;", '&')];
     const UNICODE: [(&str, char); 4] = [("u003c", '<'), ("u003e", '>'), ("u0027", '\''), ("u0022", '"')];
     if text.starts_with('&') {
         return ENTITIES.iter().find(|(entity, _)| text.starts_with(entity)).map(|(entity, c)| (*c, entity.len()));
     }
-    let escaped = text.trim_start_matches('\\');
-    let slashes = text.len() - escaped.len();
+    let slashes = text.bytes().take(MOST_SLASHES).take_while(|byte| *byte == b'\\').count();
+    let escaped = text.get(slashes..)?;
     let c = match escaped.bytes().next().filter(|_| slashes > 0)? {
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
+        b'n' if breaks => '\n',
+        b'r' if breaks => '\r',
+        b't' if breaks => '\t',
         b'"' => '"',
         b'\'' => '\'',
         b'/' => '/',
@@ -208,13 +224,14 @@ mod tests {
     #[test]
     fn strings_are_read_as_they_are_meant() {
         let strings = Normalise { strings: true, ..Normalise::default() };
-        let text = r#"{\"a\":\\\"b\\\" \\n c:\x &lt;p&gt; \u003Cq"#;
+        let text = r#"{\"a\":\\\"b\\\" \\n cx &lt;p&gt; \u003Cq"#;
         let normal = strings.apply(text);
-        assert_eq!(normal.text, "{\"a\":\"b\" \n c:\\x <p> <q");
+        assert_eq!(normal.text, "{\"a\":\"b\" \n cx <p> <q");
         let at = normal.text.find("b\"").unwrap();
         let (start, end) = normal.origin(at, at + 2);
         assert_eq!(&text[start..end], r#"b\\\""#);
         assert!(matches!(strings.apply("plain \" text").text, Cow::Borrowed(_)));
+        assert_eq!(strings.apply(r#"in C:\svc\net\a.cs said \"no\""#).text, r#"in C:\svc\net\a.cs said "no""#);
     }
 
     #[test]

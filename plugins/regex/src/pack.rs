@@ -156,7 +156,7 @@ pub enum Field {
     /// What message and stack say in their own words: without frames, and without what they quote. What stands deeper in the chain of
     /// causes counts more.
     Error,
-    /// What is quoted in message and stack: addresses, statements, values.
+    /// As `error`, with what is quoted: addresses, statements, values.
     Quoted,
     /// The frames in message and stack.
     Frames,
@@ -276,6 +276,10 @@ fn check_keys(rule: &Rule) -> Result<(), PackError> {
     if rule.fields.is_empty() {
         return wrong("in: name at least one field".to_owned());
     }
+    let has = |fields: &[Field]| rule.fields.iter().any(|field| fields.contains(field));
+    if has(&[Field::Error, Field::Quoted]) && has(&[Field::Message, Field::Stack, Field::Frames]) {
+        return wrong("in: error and quoted stand for message and stack; leave those and frames out".to_owned());
+    }
     if rule.attributes.len() > ATTRIBUTES {
         return wrong(format!("attributes: {} of them, more than {ATTRIBUTES}", rule.attributes.len()));
     }
@@ -348,7 +352,9 @@ pub(crate) fn cut(pattern: &str) -> String {
     if short.len() < pattern.len() { format!("{short}…") } else { short }
 }
 
-pub(crate) fn kebab(text: &str) -> bool {
+/// Whether a name is kebab-case of at most 64 characters.
+#[must_use]
+pub fn kebab(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=64).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
 }
@@ -378,6 +384,11 @@ mod tests {
         says(&ok.replace("'a'", "'A a'"), "line 6: rule A a: id: is not kebab-case of at most 64 characters");
         says(&ok.replace("'X'", "'x'"), "line 6: rule a: classification: x is not an UPPER_SNAKE name");
         says(&format!("{ok}reason = 'R r'"), "line 6: rule a: reason: R r is not kebab-case");
+        says(
+            &format!("{ok}in = ['error', 'stack']"),
+            "line 6: rule a: in: error and quoted stand for message and stack; leave those and frames out",
+        );
+        says(&format!("{ok}rank = 101"), "line 6: rule a: rank: 101 is not between 0 and 100");
         says(&format!("{ok}in = []"), "line 6: rule a: in: name at least one field");
         says(
             &format!("{ok}in = ['body']"),

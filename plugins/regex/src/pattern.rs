@@ -86,11 +86,11 @@ impl Pattern {
         first
     }
 
-    /// What its groups capture in a match that begins at `start`, by name.
-    pub fn captured(&self, text: &str, start: usize) -> Vec<(String, String)> {
+    /// What its groups capture in a match of this range, by name.
+    pub fn captured(&self, text: &str, (start, end): Range) -> Vec<(String, String)> {
         let Some(groups) = &self.groups else { return Vec::new() };
         let mut captures = groups.create_captures();
-        groups.captures(&mut groups.create_cache(), Input::new(text).range(start..).anchored(Anchored::Yes), &mut captures);
+        groups.captures(&mut groups.create_cache(), Input::new(text).range(start..end).anchored(Anchored::Yes), &mut captures);
         let names = captures.group_info().pattern_names(PatternID::ZERO);
         let named = names.enumerate().filter_map(|(i, name)| Some((name?, captures.get_group(i)?)));
         named.filter_map(|(name, span)| Some((name.to_owned(), text.get(span.range())?.to_owned()))).collect()

@@ -95,7 +95,12 @@ const STRETCHES: [(&str, &str); 24] = [
 /// The longest text in quotation marks that is taken for one, in bytes.
 const LONGEST: usize = 600;
 
-/// The stretches that are quoted, in no order that matters; they may overlap.
+/// Within so many bytes the end of a stretch is looked for.
+const LONGEST_STRETCH: usize = 16 << 10;
+/// How far before a quotation mark its word is looked for, in bytes.
+const BEFORE: usize = 64;
+
+/// The stretches that are quoted, one after the other.
 #[must_use]
 pub fn ranges(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<_> = STRETCHES.iter().flat_map(|(begin, end)| stretches(text, begin, end)).collect();
@@ -106,21 +111,42 @@ pub fn ranges(text: &str) -> Vec<Range<usize>> {
             found.extend(closing(bytes, at, *quote).map(|end| at + 1..end));
         }
     }
-    found
+    joined(found)
 }
 
+/// The same stretches in order, those that touch put together.
+fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    found.sort_unstable_by_key(|range| (range.start, range.end));
+    let mut joined: Vec<Range<usize>> = Vec::with_capacity(found.len());
+    for range in found {
+        match joined.last_mut().filter(|last| range.start <= last.end) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// The stretches between two words: without the second to the end of the line.
 fn stretches<'t>(text: &'t str, begin: &'t str, end: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
-    text.match_indices(begin).map(move |(at, _)| {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let at = from + text.get(from..)?.find(begin)?;
         let inside = at + begin.len();
-        let rest = text.get(inside..).unwrap_or_default();
+        let rest = text.get(inside..)?;
+        let to_line = || rest.find('\n').unwrap_or(rest.len());
         let length = if begin.ends_with("://") {
-            rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ')' | ']' | '}' | ',' | '|' | '\\'))
+            let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ')' | ']' | '}' | ',' | '|' | '\\');
+            rest.find(ends).unwrap_or(rest.len())
         } else if end.is_empty() {
-            None
+            to_line()
         } else {
-            rest.find(end)
+            let most = (0..=LONGEST_STRETCH.min(rest.len())).rev().find(|at| rest.is_char_boundary(*at));
+            rest.get(..most.unwrap_or_default()).and_then(|near| near.find(end)).unwrap_or_else(to_line)
         };
-        at..inside + length.unwrap_or(rest.len())
+        // What begins within a stretch is part of it.
+        from = inside + length;
+        Some(at..from)
     })
 }
 
@@ -140,7 +166,8 @@ fn closing(bytes: &[u8], open: usize, quote: u8) -> Option<usize> {
 
 /// The word before a quotation mark, in lower case: past an equals sign, a colon or a bracket, and out of its own quotation marks.
 fn word_before(text: &str, at: usize) -> String {
-    let before = text.get(..at).unwrap_or_default();
+    let from = (at.saturating_sub(BEFORE)..=at).find(|from| text.is_char_boundary(*from)).unwrap_or(at);
+    let before = text.get(from..at).unwrap_or_default();
     let before = before.trim_end_matches([' ', '=', ':', '(', '[', '"', '\'', '`']);
     let word = before.len() - before.chars().rev().take_while(char::is_ascii_alphanumeric).count();
     before.get(word..).unwrap_or_default().to_ascii_lowercase()
@@ -164,7 +191,7 @@ mod tests {
             ("got \"HTTP 503\", wanted a date", vec!["HTTP 503"]),
             ("Duplicate entry 'timed out' for key 'orders.note'", vec!["orders.note", "timed out"]),
             ("{\"note\": \"it's refused\"}", vec!["it's refused"]),
-            ("[type=x, input_value='Request timed out', input_type=str]", vec!["Request timed out", "input_value='Request timed out'"]),
+            ("[type=x, input_value='Request timed out', input_type=str]", vec!["input_value='Request timed out'"]),
             ("Key (note)=(timed out) already exists", vec![")=(timed out"]),
             ("<script>throw TypeError</script>x", vec!["<script>throw TypeError"]),
         ] {

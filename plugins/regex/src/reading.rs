@@ -1,6 +1,7 @@
 //! How a text of an error is read: which lines are frames of a stack and which say something, how deep in the chain of causes each
 //! stands, and what in it is quoted. It knows how runtimes print errors, not what any error means.
 
+use crate::normal::has_drive;
 use crate::quoted;
 use std::ops::Range;
 
@@ -27,6 +28,8 @@ const FOLLOWS: [&str; 2] = ["during handling of the above exception", "the above
 const AT: [&str; 12] = ["at", "bei", "à", "en", "em", "in", "w", "в", "på", "konum:", "在", "場所"];
 /// Within so many bytes two marks are one.
 const NEAR: usize = 16;
+/// More causes than these are not told apart: a text may be made of nothing else.
+const MOST_CAUSES: usize = 16;
 /// Deeper than this is no deeper.
 const DEEPEST: i32 = 2;
 
@@ -35,8 +38,10 @@ const DEEPEST: i32 = 2;
 pub struct Reading {
     /// Stretches of the text that hold no frame, each with its depth; one after the other.
     said: Vec<(Range<usize>, i32)>,
-    /// What is quoted in it.
+    /// What is quoted in it; one after the other.
     quoted: Vec<Range<usize>>,
+    /// How many causes were found.
+    causes: usize,
 }
 
 /// How a rule looks at a text.
@@ -74,19 +79,23 @@ impl Reading {
     /// Takes in a line that is no frame.
     fn say(&mut self, range: Range<usize>, line: &str, depth: &mut i32) {
         let marks = Marks(line);
-        if marks.any() {
-            if marks.find(&FOLLOWS, 0).is_some() {
+        if self.causes < MOST_CAUSES && marks.any() {
+            if let Some(at) = marks.find(&FOLLOWS, 0) {
+                self.causes += 1;
+                self.push(range.start..range.start + at, *depth);
                 *depth -= 1;
+                self.push(range.start + at..range.end, *depth);
                 return;
             }
             let mut start = 0;
             let mut mark = marks.find(&CAUSES, 0);
             while let Some(at) = mark {
                 self.push(range.start + start..range.start + at, *depth);
+                self.causes += 1;
                 *depth += 1;
                 start = at;
                 // Two words for one cause, such as `Inner exception, caused by`, stand near each other.
-                mark = marks.find(&CAUSES, at + NEAR);
+                mark = marks.find(&CAUSES, at + NEAR).filter(|_| self.causes < MOST_CAUSES);
             }
             self.push(range.start + start..range.end, *depth);
             return;
@@ -105,9 +114,17 @@ impl Reading {
         }
     }
 
-    /// The stretches in which a rule looks, each with its depth.
-    pub fn scopes(&self) -> impl Iterator<Item = (Range<usize>, i32)> + '_ {
-        self.said.iter().map(|(range, depth)| (range.clone(), (*depth).clamp(-DEEPEST, DEEPEST)))
+    /// The stretches in which a rule looks, each with its depth: as many as there are changes of depth, frames and all.
+    pub fn scopes(&self) -> Vec<(Range<usize>, i32)> {
+        let mut scopes: Vec<(Range<usize>, i32)> = Vec::new();
+        for (range, depth) in &self.said {
+            let depth = (*depth).clamp(-DEEPEST, DEEPEST);
+            match scopes.last_mut().filter(|(_, known)| *known == depth) {
+                Some((last, _)) => last.end = range.end,
+                None => scopes.push((range.clone(), depth)),
+            }
+        }
+        scopes
     }
 
     /// Whether a hit counts when one looks through `lens`; where not, from where to go on.
@@ -115,7 +132,7 @@ impl Reading {
     /// # Errors
     /// The place behind what does not count.
     pub fn admits(&self, lens: Lens, hit: &Range<usize>) -> Result<(), usize> {
-        let said = self.said.iter().find(|(said, _)| said.end > hit.start);
+        let said = self.said.get(self.said.partition_point(|(said, _)| said.end <= hit.start));
         match (lens, said) {
             (Lens::Whole, _) => Ok(()),
             (Lens::Frames, Some((said, _))) if said.start <= hit.start => Err(said.end),
@@ -123,10 +140,13 @@ impl Reading {
             (_, Some((said, _))) if said.start > hit.start => Err(said.start),
             (_, None) => Err(usize::MAX),
             (Lens::Quoted, _) => Ok(()),
-            (Lens::Said, _) => match self.quoted.iter().find(|q| q.start <= hit.start && hit.end <= q.end) {
-                Some(quoted) => Err(quoted.end),
-                None => Ok(()),
-            },
+            (Lens::Said, _) => {
+                let quoted = self.quoted.get(self.quoted.partition_point(|quoted| quoted.end < hit.end));
+                match quoted.filter(|quoted| quoted.start <= hit.start) {
+                    Some(quoted) => Err(quoted.end),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -135,31 +155,38 @@ impl Reading {
 struct Marks<'a>(&'a str);
 
 impl Marks<'_> {
-    /// A quick look: without one of these no mark is there.
+    /// A quick look: without one of these no mark is there in small letters, in capitals, or with a capital first.
     fn any(&self) -> bool {
-        ["ause", "AUSE", "--->", "ested ex", "nner ", "nnerEx", "[errors]", "wrapped=", "nderlying", "riginal", "above exc"]
-            .iter()
-            .any(|part| self.0.contains(part))
+        const PARTS: [&str; 17] = [
+            "ause", "AUSE", "--->", "ested e", "ESTED E", "nner e", "NNER E", "nnere", "nnerE", "NNERE", "rrors]", "RRORS]", "rapped=",
+            "RAPPED=", "derlying", "DERLYING", "bove e",
+        ];
+        PARTS.iter().chain(&["BOVE E", "riginal e", "RIGINAL E"]).any(|part| self.0.contains(part))
     }
 
     fn find(&self, marks: &[&str], from: usize) -> Option<usize> {
         let rest = self.0.as_bytes().get(from..)?;
-        let at = |mark: &&str| rest.windows(mark.len()).position(|window| window.eq_ignore_ascii_case(mark.as_bytes()));
+        // Not within a word: `because:` announces nothing.
+        let begins = |at: usize| at.checked_sub(1).and_then(|before| rest.get(before)).is_none_or(|b| !b.is_ascii_alphabetic());
+        let at = |mark: &&str| {
+            let is = |(at, window): (usize, &[u8])| window.eq_ignore_ascii_case(mark.as_bytes()) && begins(at);
+            rest.windows(mark.len()).enumerate().position(is)
+        };
         marks.iter().filter_map(at).min().map(|at| from + at)
     }
 }
 
 /// The lines of a text and where they stand. The two characters `\n`, as JSON has them, end a line too.
 fn lines(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    let written_ends = !has_drive(text);
     let mut start = 0;
     std::iter::from_fn(move || {
         let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
-        let (end, skip) = match (rest.find('\n'), rest.find("\\n")) {
-            (Some(real), Some(written)) if written < real => (written, 2),
-            (None, Some(written)) => (written, 2),
-            (Some(real), _) => (real, 1),
-            (None, None) => (rest.len(), 0),
-        };
+        let real = rest.find('\n');
+        // Looked for on this line only: else each line of a long text would be searched to the text's end.
+        let line = rest.get(..real.unwrap_or(rest.len())).unwrap_or_default();
+        let written = line.find("\\n").filter(|_| written_ends);
+        let (end, skip) = written.map_or_else(|| (line.len(), usize::from(real.is_some())), |written| (written, 2));
         let range = start..start + end;
         start += end + skip;
         Some((range, rest.get(..end).unwrap_or_default()))
@@ -180,7 +207,7 @@ fn is_frame(line: &str, before: Option<&str>, next: Option<&str>) -> bool {
         '-' if text.starts_with("---") => text.ends_with("---") || is_numbered(text.trim_start_matches('-').trim_start_matches('>')),
         'F' if text.starts_with("File \"") => text.contains(", line ") && !says_error(text),
         'g' if text.starts_with("goroutine ") => text.ends_with(':'),
-        'c' if text.starts_with("created by ") => true,
+        'c' if text.starts_with("created by ") => next.is_some_and(|next| next.contains(".go:")),
         'C' if text.starts_with("Class.") => text.contains(": line "),
         'f' if text.starts_with("from ") => text.contains(":in "),
         'T' | 'S' if text.eq_ignore_ascii_case("stack trace:") || text.starts_with("Traceback (most recent") => true,
@@ -205,6 +232,10 @@ fn is_named(text: &str) -> bool {
         return false;
     }
     let rest = rest.trim_start();
+    // What goes on behind the place is a sentence.
+    if rest.contains("): ") && !rest.contains(" in ") {
+        return false;
+    }
     let called = rest.strip_prefix("async ").unwrap_or(rest).split('(').next().unwrap_or_default();
     let is_call = rest.contains('(') && (called.contains(['.', '<', '/']) || !called.trim_end().contains(' '));
     if word == "at" {
@@ -313,8 +344,17 @@ mod tests {
         let dotnet = "A: a ---> B: it went wrong there ---> C: c";
         assert_eq!(said(dotnet), [("A: a", 0), ("---> B: it went wrong there", 1), ("---> C: c", 2)]);
         let python = "KeyError: 'a'\n\nDuring handling of the above exception, another exception occurred:\n\nValueError: b";
-        assert_eq!(said(python), [("KeyError: 'a'", 0), ("ValueError: b", -1)]);
+        assert_eq!(
+            said(python),
+            [("KeyError: 'a'", 0), ("During handling of the above exception, another exception occurred:\n\nValueError: b", -1)]
+        );
         assert_eq!(said("x\\nCaused by: y"), [("x", 0), ("Caused by: y", 1)]);
+        assert_eq!(said("it ended because: y"), [("it ended because: y", 0)]);
+        for mark in CAUSES {
+            for mark in [mark.to_owned(), mark.to_uppercase(), mark[..1].to_uppercase() + &mark[1..]] {
+                assert_eq!(said(&format!("a {mark} b")).len(), 2, "{mark}");
+            }
+        }
     }
 
     #[test]
@@ -324,6 +364,19 @@ mod tests {
         let hits = |lens| text.match_indices(['b', 'f', 'h']).filter(|(at, t)| reading.admits(lens, &(*at..at + t.len())).is_ok()).count();
         assert_eq!((hits(Lens::Said), hits(Lens::Quoted), hits(Lens::Frames), hits(Lens::Whole)), (1, 4, 1, 5));
         assert_eq!(reading.admits(Lens::Said, &(12..13)), Err(25));
+    }
+
+    /// What would take hours if anything in here took quadratic time.
+    #[test]
+    fn a_long_text_is_read_in_time_with_its_length() {
+        for part in ["cause: ", "\n    at f (a.js:1:2)\nx ", "value \"", "\"", "https://h/x ", "\\n", "Caused by: --->", "at ", "^\n"] {
+            let text = part.repeat((1 << 17) / part.len());
+            let reading = Reading::of(&text);
+            for at in (0..text.len()).step_by(64) {
+                let _ = reading.admits(Lens::Said, &(at..at + 1));
+            }
+            assert!(reading.scopes().len() <= MOST_CAUSES + 2, "{part}");
+        }
     }
 
     proptest::proptest! {

@@ -55,7 +55,7 @@ pub struct Match<'r> {
     pub hits: Vec<Hit>,
     /// What its groups captured, by name.
     pub captured: Vec<(String, String)>,
-    /// The next best rule, where it would have said another classification.
+    /// Another rule that holds and would have said another classification.
     pub beaten: Option<&'r Rule>,
 }
 
@@ -70,6 +70,8 @@ pub struct Tried<'r> {
     pub found: Vec<Option<Hit>>,
     /// What its groups captured, where it holds.
     pub captured: Vec<(String, String)>,
+    /// Its place, by where it was found, where it holds.
+    pub place: f64,
 }
 
 /// A pack with its patterns compiled. Linear time: no pattern can backtrack.
@@ -93,6 +95,8 @@ pub struct Rules {
 
 /// How many rules that cannot win are still tried, to tell what else could have been said.
 const ALTERNATIVES: usize = 6;
+/// How many hits of a pattern in frames or quotations are passed over in search of one that counts: a text may be full of them.
+const TRIES: usize = 64;
 /// How much a hit counts more for each step that it lies deeper in the chain of causes.
 const DEPTH: i32 = 12;
 
@@ -148,7 +152,7 @@ impl Rules {
     pub fn warm(&self) {
         let rules = || self.pack.rules.iter().take(WARMED);
         let bare = rules().flat_map(|rule| &rule.matches).cloned();
-        let with_stack = |stack: &'static str| rules().filter_map(|r| r.matches.first()).map(move |text| stack.replacen('%', text, 1));
+        let with_stack = |stack: &'static str| rules().filter_map(|r| r.matches.first()).map(move |text| stack.replace('%', text));
         for text in bare.chain(STACKS.into_iter().flat_map(with_stack)) {
             let _ = self.best(&[Text { field: Field::Message, step: None, text: &text }]);
         }
@@ -166,7 +170,7 @@ impl Rules {
     pub fn best(&self, texts: &[Text<'_>]) -> Option<Match<'_>> {
         let (views, ranks) = self.look(texts);
         let mut memory = self.memory();
-        let deepest = views.iter().map(View::deepest).max().unwrap_or_default();
+        let deepest = views.iter().map(View::deepest).max().unwrap_or_default().max(0);
         let mut best: Option<(f64, Holding<'_, '_, '_>)> = None;
         let mut beaten: Option<&Rule> = None;
         let mut looked = 0;
@@ -211,7 +215,8 @@ impl Rules {
             let found: Vec<_> = found.map(|hit| hit.map(|(hit, _)| view.origin(hit))).collect();
             let hits = self.hits(rule, first, view, &mut memory);
             let captured = hits.as_ref().map(|(hits, _)| self.captured(rule, first, hits, view)).unwrap_or_default();
-            Some(Tried { rule, holds: hits.is_some(), found, captured })
+            let depth = hits.as_ref().map_or(0, |(_, depth)| *depth);
+            Some(Tried { rule, holds: hits.is_some(), found, captured, place: rule.place() + f64::from(depth * DEPTH) })
         });
         tried.collect()
     }
@@ -256,7 +261,10 @@ impl Rules {
                 return None;
             }
             let (mut from, end) = scope.range;
-            while from < end {
+            for _ in 0..TRIES {
+                if from >= end {
+                    break;
+                }
                 let (text, range) = (&*seen.normal.text, (from, end));
                 let (start, end) = match seen.hints.everywhere {
                     true => made.find(text, range, memory),
@@ -308,7 +316,7 @@ impl Rules {
         for hit in hits {
             let shown = view.texts.get(hit.text).map(|seen| &*seen.normal.text);
             if let (Some(pattern), Some(text)) = (self.patterns.get(first + hit.pattern), shown) {
-                captured.extend(pattern.captured(text, hit.start));
+                captured.extend(pattern.captured(text, (hit.start, hit.end)));
             }
         }
         captured

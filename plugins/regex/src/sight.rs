@@ -52,9 +52,11 @@ impl<'a> View<'a> {
             whole.push(Scope { text, range: all, depth: 0 });
             let base = i32::from(step_speaks && texts.get(text).is_some_and(|text| text.step.is_none()));
             match &seen.reading {
-                Some(reading) => {
-                    said.extend(reading.scopes().map(|(range, depth)| Scope { text, range: (range.start, range.end), depth: depth - base }))
-                }
+                Some(reading) => said.extend(reading.scopes().into_iter().map(|(range, depth)| Scope {
+                    text,
+                    range: (range.start, range.end),
+                    depth: depth - base,
+                })),
                 None => said.push(Scope { text, range: all, depth: -base }),
             }
         }

@@ -1,11 +1,12 @@
-//! What became of every rule of a pack, told in verdicts: one for each rule, the most confident first. For those who write rules; it is
+//! What became of every rule of a pack, told in verdicts: one for each rule, the one with the highest place first. For those who write rules; it is
 //! asked for in the settings. It knows what rules found, not how they are searched for.
 //!
 //! Beside what the rule itself would say, each verdict's attributes hold: `tracejury:state` (`speaks`, `beaten` or `silent`),
 //! `tracejury:needs` (what it would take for the rule to speak), and `tracejury:from` (the pack it was taken over from).
 
-use crate::pack::{Field, Rule, cut};
+use crate::pack::{Field, cut};
 use crate::rules::{Rules, Text, Tried};
+use crate::sight::lens;
 use crate::view::{EVIDENCE, evidence, said};
 use crate::{Trace, Verdict};
 
@@ -14,14 +15,15 @@ use crate::{Trace, Verdict};
 pub fn verdicts(rules: &Rules, trace: &Trace, texts: &[Text<'_>]) -> Vec<Verdict> {
     let tried = rules.tried(texts);
     let best = rules.best(texts).map(|found| found.rule);
+    let best = best.and_then(|best| tried.iter().find(|tried| tried.rule.id == best.id));
     tried.iter().map(|tried| verdict(trace, texts, tried, best)).collect()
 }
 
-fn verdict(trace: &Trace, texts: &[Text<'_>], tried: &Tried<'_>, best: Option<&Rule>) -> Verdict {
+fn verdict(trace: &Trace, texts: &[Text<'_>], tried: &Tried<'_>, best: Option<&Tried<'_>>) -> Verdict {
     let rule = tried.rule;
     let (state, needs) = match best {
-        Some(best) if tried.holds && best.id == rule.id => ("speaks", String::new()),
-        Some(best) if tried.holds => ("beaten", above(rule, best)),
+        Some(best) if tried.holds && best.rule.id == rule.id => ("speaks", String::new()),
+        Some(best) if tried.holds => ("beaten", above(tried, best)),
         _ => ("silent", lacks(texts, tried)),
     };
     let mut verdict = said(trace, rule, &tried.captured);
@@ -37,23 +39,25 @@ fn verdict(trace: &Trace, texts: &[Text<'_>], tried: &Tried<'_>, best: Option<&R
     verdict
 }
 
-fn above(rule: &Rule, best: &Rule) -> String {
-    let ranked = rule.rank.or(best.rank).is_some();
-    if rule.place() > best.place() {
-        format!("to be found nearer to the root: {} is, which speaks", best.id)
-    } else if ranked && rule.place() < best.place() {
-        format!("a rank above {}, which {} has", best.place(), best.id)
-    } else if rule.confidence < best.confidence {
-        format!("a confidence above {}, which {} has", best.confidence, best.id)
-    } else {
-        format!("to stand before {}, which has the same place", best.id)
+/// What a rule that holds would need to speak in the place of the one that does.
+fn above(tried: &Tried<'_>, best: &Tried<'_>) -> String {
+    let (rule, speaks) = (tried.rule, best.rule);
+    if tried.place >= best.place {
+        return format!("to stand before {}, which has the same place", speaks.id);
+    }
+    if rule.place() >= speaks.place() {
+        return format!("to be found nearer to the root of the failure: {} is, which speaks", speaks.id);
+    }
+    match rule.rank.or(speaks.rank) {
+        Some(_) => format!("a rank above {}, which {} has where it was found", best.place, speaks.id),
+        None => format!("a confidence above {}, which {} has", speaks.confidence, speaks.id),
     }
 }
 
 /// What a rule that does not hold lacks.
 fn lacks(texts: &[Text<'_>], tried: &Tried<'_>) -> String {
     let rule = tried.rule;
-    if !texts.iter().any(|text| rule.fields.contains(&text.field)) {
+    if !texts.iter().any(|text| lens(rule, text.field).is_some()) {
         return format!("a text in {}; there is none, or it is not granted", fields(&rule.fields));
     }
     let found = |range: std::ops::Range<usize>| range.map(|i| tried.found.get(i).copied().flatten());
@@ -101,6 +105,7 @@ mod tests {
                 ("half", 0.5, "any = ['boom']\nall = ['bang']"),
                 ("but", 0.5, "any = ['boom']\nnone = ['bo+m']"),
                 ("blind", 0.5, "any = ['boom']\nin = ['output']"),
+                ("said", 0.5, "any = ['bang']\nin = ['error']"),
             ]
             .map(|(id, sure, more)| format!("[[rule]]\nid = '{id}'\nclassification = 'X'\nconfidence = {sure}\nexplain = 'e'\n{more}\n"))
             .concat();
@@ -136,6 +141,7 @@ mod tests {
                 "half silent: `bang` too",
                 "but silent: no `bo+m`",
                 "blind silent: a text in output; there is none, or it is not granted",
+                "said silent: `bang` in error",
             ]
         );
         assert_eq!(verdicts[5].evidence.len(), 2);
