@@ -33,15 +33,15 @@ const CLASSIFY_EXIT_CODES: &str = "Exit codes:
 
 const EVAL_EXIT_CODES: &str = "Exit codes:
   0    every figure that was asked for is reached
-  1    some figure is not
+  1    some figure is not, or cannot be told
   2    usage, settings, or an invalid file
-  3    could not run: no classifier";
+  3    could not run: a plugin that was named cannot be loaded";
 
 const BACKTEST_EXIT_CODES: &str = "Exit codes:
   0    not more outcomes would change than --max-flips allows
   1    more would
   2    usage, settings, or an invalid file
-  3    could not run: no classifier";
+  3    could not run: the plugin cannot be loaded";
 
 const VERIFY_EXIT_CODES: &str = "Exit codes:
   0    the delivery is what it says

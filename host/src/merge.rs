@@ -68,7 +68,9 @@ impl Policy {
     #[must_use]
     pub fn merge(&self, opinions: Vec<Opinion>) -> Merged {
         let weigh = |opinion: Opinion| {
-            let worth = self.calibration.apply(&opinion.classifier.name, opinion.verdict.confidence);
+            let said = opinion.verdict.confidence;
+            let worth = self.calibration.apply(&opinion.classifier.name, said);
+            let worth = if worth == said { said } else { rounded(worth) };
             Weighed { opinion, worth }
         };
         let mut weighed: Vec<_> = opinions.into_iter().map(weigh).collect();
@@ -81,7 +83,13 @@ impl Policy {
         };
         // Those for the answer come first, each part in its order.
         weighed.sort_by_key(|w| !answer.backed || w.opinion.verdict.classification != answer.classification);
-        Merged { classification: answer.classification, confidence: answer.confidence, backed: answer.backed, ranked: weighed, decision }
+        Merged {
+            classification: answer.classification,
+            confidence: rounded(answer.confidence),
+            backed: answer.backed,
+            ranked: weighed,
+            decision,
+        }
     }
 
     fn answer(&self, weighed: &[Weighed]) -> Answer {
@@ -108,6 +116,11 @@ impl Policy {
         // More than these nobody reads, and each costs a merge.
         asked.iter().take(MOST_PIVOTS).filter_map(without).collect()
     }
+}
+
+/// To four digits: more nobody knows.
+fn rounded(confidence: Confidence) -> Confidence {
+    Confidence::new((confidence.get() * 1e4).round() / 1e4).unwrap_or(confidence)
 }
 
 /// Of how many verdicts it is asked whether they decide alone.
@@ -286,7 +299,7 @@ mod tests {
         #[test]
         fn under_highest_nobody_is_more_confident_than_the_winner(opinions in proptest::collection::vec(any_opinion(), 1..6)) {
             let merged = policy("").merge(opinions.clone());
-            prop_assert!(opinions.iter().all(|o| o.verdict.confidence <= merged.confidence));
+            prop_assert!(opinions.iter().all(|o| o.verdict.confidence.get() <= merged.confidence.get() + 1e-4));
         }
 
         /// What is true of a single verdict is true whatever the policy: it is the answer, as sure as it says.

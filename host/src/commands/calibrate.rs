@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::eval::{Judged, Truth, without_label};
 use crate::exit::{Exit, Failure};
 use crate::merge::{Calibration, Labelled};
-use crate::model::{Confidence, printable};
+use crate::model::{Classification, Confidence, printable};
 use crate::report::{self, Format, plain_table, plural};
 use crate::store::Label;
 use serde_json::json;
@@ -22,7 +22,10 @@ pub(super) async fn label(args: LabelArgs) -> Result<Exit, Failure> {
     let store = journal(&settings)?;
     let Some(classification) = args.classification else {
         return match store.unlabel(&args.session).await? {
-            true => Ok(Exit::AsExpected),
+            true => {
+                report::to_stderr(&format!("{} has no label any more", args.session));
+                Ok(Exit::AsExpected)
+            }
             false => Err(Failure::new(Exit::Usage, format!("session {} has no label", args.session), "check the id")),
         };
     };
@@ -33,6 +36,11 @@ pub(super) async fn label(args: LabelArgs) -> Result<Exit, Failure> {
     let said = outcome.classification.as_ref().map_or_else(|| "nothing, since it did not fail".to_owned(), ToString::to_string);
     if outcome.classification.is_none() {
         return Err(Failure::new(Exit::Usage, format!("session {} did not fail", args.session), "only failures have a classification"));
+    }
+    let base = [Classification::EXTERNAL, Classification::INTERNAL, Classification::UNKNOWN];
+    if !base.contains(&classification.as_str()) && !outcome.verdicts.iter().any(|verdict| verdict.classification == classification) {
+        let what = format!("{classification} is none of {}, and no plugin has said it of this session", base.join(", "));
+        report::warn(&what, "label it again if that was a slip");
     }
     store.label(&Label { session: args.session.clone(), classification: classification.clone(), reason: args.reason.clone() }).await?;
     match args.records.format {
@@ -83,7 +91,7 @@ pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
         Format::Human => report::to_stdout(&table(&fitted)),
     }
     for (name, line) in fitted.plugins.iter().filter(|(_, line)| line.labels < FEW) {
-        let what = format!("{}: {} only; its confidences are hardly changed", printable(name), plural(line.labels, "labelled verdict"));
+        let what = format!("{}: {} only, which may be right or wrong by chance", printable(name), plural(line.labels, "labelled verdict"));
         report::warn(&what, "label more sessions, right ones as well as wrong ones");
     }
     let done = if args.dry_run {

@@ -21,13 +21,22 @@ const LISTED: usize = 20;
 pub(super) async fn execute(args: EvalArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
     let terms = terms(&settings)?;
-    let (records, left) = without_label(labelled(&args.corpus)?);
+    if let Some(file) = args.html.as_ref().filter(|file| args.corpus.iter().chain(&args.baseline).any(|read| is_same(read, file))) {
+        let what = format!("{}: is read, and would be written over; nothing was done", file.display());
+        return Err(Failure::new(Exit::Usage, what, "choose another file with --html"));
+    }
+    let mut records = labelled(&args.corpus)?;
+    with_labels(&mut records, &settings).await?;
+    let (records, left) = without_label(records);
     if records.is_empty() {
         let help = "a corpus record has `category`, a recorded trace `expect.classification`; README, section How right it is";
         return Err(Failure::new(Exit::Usage, "there is no labelled failure to measure by", help));
     }
     if left > 0 {
-        report::warn(&format!("{} without a label left out", plural(left, "trace")), "give them `expect.classification`");
+        report::warn(
+            &format!("{} without a label left out", plural(left, "trace")),
+            "give them `expect.classification`, or label their sessions; what did not fail has none",
+        );
     }
     let court = court(&settings.plugins).await?;
     let (judged, micros) = judged(&court.jury, &records, &terms);
@@ -69,6 +78,10 @@ pub(super) async fn execute(args: EvalArgs) -> Result<Exit, Failure> {
     }
     broken.iter().for_each(|what| report::warn(what, "look at the mistakes above; --html has all of it on a page"));
     Ok(if broken.is_empty() { Exit::AsExpected } else { Exit::Unexpected })
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 /// All records of the files, with the file and line of one that is none.
@@ -283,10 +296,16 @@ pub(super) async fn backtest(mut args: BacktestArgs) -> Result<Exit, Failure> {
         test.new_mistakes,
         test.mended,
     ));
-    Ok(match args.max_flips {
-        Some(most) if test.flips.len() > most => Exit::Unexpected,
-        _ => Exit::AsExpected,
-    })
+    match args.max_flips.filter(|most| test.flips.len() > *most) {
+        None => Ok(Exit::AsExpected),
+        Some(most) => {
+            report::warn(
+                &format!("{} would change, more than --max-flips {most}", plural(test.flips.len(), "outcome")),
+                "look at the flips above",
+            );
+            Ok(Exit::Unexpected)
+        }
+    }
 }
 
 /// Gives sessions the labels that the journal has for them, where their record has none of its own.

@@ -62,8 +62,10 @@ pub fn read(text: &str) -> Result<Vec<Labelled>, (usize, String)> {
 fn record(line: &str) -> Result<Labelled, String> {
     // Told apart by a field that only one of them has, so that errors are those of the format that was meant.
     let fields: Map<String, Value> = serde_json::from_str(line).map_err(|e| format!("column {}: is no JSON object", e.column()))?;
-    if !fields.contains_key("category") {
-        return parse_recorded(line).map(of_recorded);
+    match (fields.contains_key("category"), fields.contains_key("sessionId")) {
+        (true, _) => {}
+        (false, true) => return parse_recorded(line).map(of_recorded),
+        (false, false) => return Err("has neither `category`, as a corpus record has, nor `sessionId`, as a recorded trace".to_owned()),
     }
     let line: Line = serde_json::from_value(Value::Object(fields)).map_err(|e| e.to_string())?;
     let source = line.wording_seen_in.as_deref().map_or(line.id.as_str(), |seen| seen.split('#').next().unwrap_or(seen)).to_owned();
@@ -124,7 +126,7 @@ mod tests {
         assert_eq!(told("\n[]").0, 2);
         assert!(told(r#"{"id":"a","message":"m","category":"nonsense"}"#).1.contains("UPPER_SNAKE"));
         assert!(told(r#"{"id":"a","category":"UNKNOWN"}"#).1.contains("message"));
-        assert!(told(r#"{"id":"a"}"#).1.contains("sessionId"));
+        assert!(told(r#"{"id":"a"}"#).1.contains("neither `category`"));
     }
 
     #[test]

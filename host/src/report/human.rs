@@ -51,7 +51,7 @@ fn columns_that_fit(rows: &[[String; 7]], width: usize) -> usize {
 }
 
 fn row(outcome: &Outcome) -> [String; 7] {
-    let best = outcome.verdicts.first();
+    let best = outcome.verdicts.first().filter(|verdict| Some(&verdict.classification) == outcome.classification.as_ref());
     let matched = best.and_then(|v| v.evidence.first()).map(|e| e.text.chars().take(MATCHED_CHARS).collect::<String>());
     let said = match (&outcome.problem, &outcome.classification, &outcome.status) {
         (Some(problem), ..) => format!("not finished: {}", problem.kind.as_str()),
