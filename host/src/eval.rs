@@ -2,6 +2,7 @@
 
 mod backtest;
 mod corpus;
+pub mod figure;
 mod html;
 mod score;
 

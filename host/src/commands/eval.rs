@@ -3,6 +3,7 @@
 use super::{calibrate, court, loader, read, settings, terms};
 use crate::classify::{Asked, Terms, judge_here};
 use crate::cli::{BacktestArgs, EvalArgs};
+use crate::eval::figure::{known, percent, three};
 use crate::eval::{Backtest, Judged, Labelled, Scores, Truth, halves, page, without_label};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
@@ -159,19 +160,6 @@ fn broken(args: &EvalArgs, scores: &Scores) -> Vec<String> {
 
 fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
-}
-
-/// A figure, or a dash where nothing is there to measure it by.
-fn known(figure: Option<f64>, written: fn(f64) -> String) -> String {
-    figure.map_or_else(|| "–".to_owned(), written)
-}
-
-fn three(value: f64) -> String {
-    format!("{value:.3}")
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }
 
 fn name_of(path: &Path) -> String {

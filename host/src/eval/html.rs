@@ -1,6 +1,7 @@
 //! The figures as one page that needs nothing else: no script, no network. It knows markup; `maud` escapes every text, so that what stands
 //! in a trace stays text.
 
+use super::figure::{known, percent, three};
 use super::{Row, Scores};
 use crate::model::printable;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -64,19 +65,6 @@ pub fn page(title: &str, scores: &Scores, micros: f64) -> String {
         }
     };
     page.into_string()
-}
-
-/// A figure, or a dash where nothing is there to measure it by.
-fn known(figure: Option<f64>, written: fn(f64) -> String) -> String {
-    figure.map_or_else(|| "–".to_owned(), written)
-}
-
-fn three(value: f64) -> String {
-    format!("{value:.3}")
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }
 
 fn rows(caption: &str, rows: &[Row]) -> Markup {

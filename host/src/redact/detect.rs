@@ -43,6 +43,12 @@ const USERINFO: usize = 256;
 const FILES: [&str; 17] =
     ["png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "mjs", "cjs", "ts", "tsx", "json", "tgz", "gz", "zip"];
 
+/// A form whose classes and boundaries are those of ASCII: those of Unicode take most of the time of a start, fill the quick automaton, and
+/// keep it from texts that are not ASCII.
+fn in_ascii(form: &str) -> String {
+    form.replace(r"\b", r"(?-u:\b)").replace(r"\d", "[0-9]").replace(r"\s", "[[:space:]]").replace(r"\w", "[[:word:]]")
+}
+
 /// What is looked for.
 #[derive(Debug, Default)]
 pub struct Rules {
@@ -67,8 +73,7 @@ impl Rules {
     /// The rule that is no regular expression, or matches nothing at all.
     pub fn new(settings: &Privacy) -> Result<Self, String> {
         let built = FORMS.iter().filter(|(detector, _)| settings.detectors.contains(detector));
-        // Boundaries of ASCII words, and ASCII digits: those of Unicode keep the quick automaton from texts that are not ASCII, and fill it.
-        let built = built.map(|(detector, form)| (Name::Built(*detector), form.replace(r"\b", r"(?-u:\b)").replace(r"\d", "[0-9]")));
+        let built = built.map(|(detector, form)| (Name::Built(*detector), in_ascii(form)));
         let own = settings.rules.iter().map(|(name, form)| (Name::Own(format!("rule:{name}")), form.clone()));
         // An organisation's rule knows more about what it finds than a detector does.
         let (names, texts): (Vec<_>, Vec<_>) = own.chain(built).unzip();
