@@ -6,7 +6,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use std::sync::{Arc, LazyLock};
 use tracejury::config::{self, Grants, Limits, Read};
-use tracejury::merge::merge;
+use tracejury::merge::Policy;
 use tracejury::model::{Digest, Environment, Fault, Identity, Opinion, Status, Step, Trace};
 use tracejury::plugin::{SaidEvidence, SaidVerdict, check_verdicts};
 
@@ -75,8 +75,8 @@ fuzz_target!(|answer: Vec<Said>| {
     }
     let who = Arc::new(Identity { name: "fuzzed".into(), version: "1".into(), digest: Digest::of(b""), priority: 0 });
     let opinions: Vec<_> = verdicts.into_iter().map(|verdict| Opinion { classifier: Arc::clone(&who), verdict }).collect();
-    let merged = merge(opinions.clone());
-    assert!(opinions.iter().all(|opinion| opinion.verdict.confidence <= merged.confidence));
-    let reversed = merge(opinions.into_iter().rev().collect());
+    let merged = Policy::default().merge(opinions.clone());
+    assert!(merged.ranked.iter().all(|w| w.worth <= merged.ranked[0].worth));
+    let reversed = Policy::default().merge(opinions.into_iter().rev().collect());
     assert_eq!((merged.classification, merged.confidence), (reversed.classification, reversed.confidence));
 });

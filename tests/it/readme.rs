@@ -45,7 +45,7 @@ const RUN: [(&str, &str); 33] = [
     ("tracejury audit checkpoint -o kept-elsewhere.txt", "audit.rs"),
     ("tracejury audit verify --checkpoint kept-elsewhere.txt", "audit.rs"),
     ("tracejury classify traces.ndjson --format json", "the recorded trace below"),
-    ("tracejury eval tests/corpus/dev.jsonl --cross-validate", ".ci/run"),
+    ("tracejury eval tests/corpus/dev.jsonl --cross-validate", "eval.rs"),
     ("tracejury label 0f8b41de-77c2-4c51-9f0e-2f4f2b6f9a10 INTERNAL_LOGIC_FAULT --reason missing-config", "eval.rs"),
     ("tracejury calibrate", "eval.rs"),
     ("tracejury plugin backtest refund-faults.toml --against traces.ndjson --max-flips 5", "eval.rs"),
