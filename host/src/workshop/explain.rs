@@ -24,7 +24,18 @@ pub fn explain(trial: &Trial, trace: &Trace, every: Every, redactor: &Redactor) 
         return (answer, heard.answer.ok().flatten().iter().map(|verdict| of_verdict(verdict, trace, redactor)).collect());
     }
     let shown = |rule: &&RuleHeard| matches!(every, Every::Rule) || rule.state != State::Silent || !rule.verdict.evidence.is_empty();
-    (answer, heard.rules.iter().filter(shown).map(|rule| of_rule(rule, trace, redactor)).collect())
+    let mut rules: Vec<_> = heard.rules.iter().filter(shown).collect();
+    rules.sort_by_key(|rule| place(rule.state));
+    (answer, rules.into_iter().map(|rule| of_rule(rule, trace, redactor)).collect())
+}
+
+/// Who speaks comes first, then who was beaten; each part in the order of the rules.
+fn place(state: State) -> u8 {
+    match state {
+        State::Speaks => 0,
+        State::Beaten => 1,
+        State::Silent => 2,
+    }
 }
 
 /// Which rules are shown.
