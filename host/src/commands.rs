@@ -2,6 +2,7 @@
 //! about vectors, traces or verdicts.
 
 mod audit;
+mod backtest;
 mod calibrate;
 mod classify;
 mod demo;
@@ -18,7 +19,7 @@ mod workshop;
 
 use crate::classify::{Keep, Terms};
 use crate::cli::{Command, Common, Records};
-use crate::config::{self, Plugins, Settings};
+use crate::config::{self, Merge, Plugins, Settings};
 use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
 use crate::http::Trust;
@@ -148,13 +149,41 @@ struct Court {
 
 /// The jury of the settings' plugins. What was refused is told on stderr; the others go on. A plugin that is changed meanwhile
 /// takes its seat.
-async fn court(settings: &Plugins) -> Result<Court, Failure> {
+async fn court(settings: &Settings) -> Result<Court, Failure> {
+    let (merge, settings) = (&settings.merge, &settings.plugins);
     let (loader, loaded) = loaded(settings).await?;
+    for what in in_vain(merge, &loaded) {
+        report::warn(&what, IN_VAIN);
+    }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jury = Arc::new(Jury::new(loaded.classifiers(), settings, processors));
     let watch = settings.dir.is_dir().then(|| Watch::start(Arc::new(loader), loaded, Arc::clone(&jury), told));
     let watch = watch.and_then(|watch| watch.inspect_err(|e| report::warn(&e.to_string(), "changed plugins need a new start")).ok());
     Ok(Court { jury, _watch: watch })
+}
+
+const IN_VAIN: &str = "check the [merge] table; `tracejury plugin list` shows the plugins";
+
+/// What the settings of merging ask for that these plugins cannot do, as far as the policy heeds it.
+fn in_vain(merge: &Merge, loaded: &Loaded) -> Vec<String> {
+    let there = loaded.profiles().iter().filter(|profile| profile.refused.is_none()).count();
+    let named =
+        merge.weights.keys().map(|name| ("weights", name)).chain(merge.correlated.iter().flatten().map(|name| ("correlated", name)));
+    match merge.policy {
+        config::Policy::Highest => Vec::new(),
+        config::Policy::Pooled => {
+            let unknown = named.filter(|(_, name)| !loaded.has(name));
+            unknown.map(|(field, name)| format!("merge.{field}: no plugin is named {}", printable(name))).collect()
+        }
+        config::Policy::Quorum if merge.quorum.get() > there => {
+            vec![format!(
+                "merge.quorum: {} plugins must agree, and {} can be heard: every outcome will be UNKNOWN",
+                merge.quorum.get(),
+                there
+            )]
+        }
+        config::Policy::Quorum => Vec::new(),
+    }
 }
 
 /// The plugins of the settings' folder, with a warning for what is wrong with them.

@@ -68,9 +68,7 @@ impl Policy {
     #[must_use]
     pub fn merge(&self, opinions: Vec<Opinion>) -> Merged {
         let weigh = |opinion: Opinion| {
-            let said = opinion.verdict.confidence;
-            let worth = self.calibration.apply(&opinion.classifier.name, said);
-            let worth = if worth == said { said } else { rounded(worth) };
+            let worth = rounded(self.calibration.apply(&opinion.classifier.name, opinion.verdict.confidence));
             Weighed { opinion, worth }
         };
         let mut weighed: Vec<_> = opinions.into_iter().map(weigh).collect();

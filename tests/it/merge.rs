@@ -38,3 +38,19 @@ fn a_tie_goes_to_the_teams_own_plugin_unless_settings_say_otherwise() {
     // Of equal priority, the name decides.
     assert_eq!(decided(&merged("0.95", "[plugins.priority]\nregex = 100")).0, "EXTERNAL_DEPENDENCY_OUTAGE");
 }
+
+#[test]
+fn what_settings_of_merging_ask_for_in_vain_is_told() {
+    let bench = Bench::new();
+    let warnings = |settings: &str| {
+        bench.file("tracejury.toml", settings);
+        bench.piped(&["classify"], &recorded("s", &failed("getaddrinfo ENOTFOUND x"))).stderr
+    };
+    let pooled = warnings("[merge]\npolicy = 'pooled'\ncorrelated = [['regex', 'rgex']]\n[merge.weights]\nregx = 2.0");
+    for named in ["merge.weights: no plugin is named regx", "merge.correlated: no plugin is named rgex"] {
+        assert!(pooled.contains(named), "{pooled}");
+    }
+    let quorum = warnings("[merge]\npolicy = 'quorum'\nquorum = 3");
+    assert!(quorum.contains("merge.quorum: 3 plugins must agree, and 1 can be heard"), "{quorum}");
+    assert!(!warnings("[merge]\npolicy = 'quorum'\nquorum = 1").contains("merge."));
+}

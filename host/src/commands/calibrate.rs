@@ -68,7 +68,7 @@ pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
     }
     if !args.corpus.is_empty() {
         let (records, _) = without_label(eval::labelled(&args.corpus)?);
-        let court = court(&settings.plugins).await?;
+        let court = court(&settings).await?;
         judged.extend(eval::judged(&court.jury, &records, &terms(&settings)?).0);
     }
     if judged.is_empty() {
@@ -172,10 +172,15 @@ async fn of_journal(settings: &Settings) -> Result<(Vec<Judged>, usize), Failure
             forgotten += 1;
             continue;
         };
-        let truth = Truth { classification: label.classification, reason: label.reason, hard: false };
-        judged.push(Judged::of(&outcome.vector, label.session.as_str(), &truth, &outcome));
+        let source = label.session.clone();
+        judged.push(Judged::of(&outcome.vector, source.as_str(), &truth(label), &outcome));
     }
     Ok((judged, forgotten))
+}
+
+/// What a label says the failure was.
+pub(super) fn truth(label: Label) -> Truth {
+    Truth { classification: label.classification, reason: label.reason, hard: false }
 }
 
 /// All labels; none where there is no journal yet.

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 16;
 
 pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
-    let (court, terms) = (court(&settings.plugins).await?, terms(&settings)?);
+    let (court, terms) = (court(&settings).await?, terms(&settings)?);
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
     let format = args.common.format;
     let jury = Arc::clone(&court.jury);

@@ -1,10 +1,10 @@
-//! `tracejury eval` and `tracejury plugin backtest`: how right the jury is, and what a plugin would change.
+//! `tracejury eval`: how right the jury is.
 
 use super::{calibrate, court, loader, read, settings, terms};
 use crate::classify::{Asked, Terms, judge_here};
-use crate::cli::{BacktestArgs, EvalArgs};
-use crate::eval::figure::{known, percent, three};
-use crate::eval::{Backtest, Judged, Labelled, Scores, Truth, halves, page, without_label};
+use crate::cli::EvalArgs;
+use crate::eval::figure::{known, percent, summary, three};
+use crate::eval::{Judged, Labelled, Scores, halves, page, without_label};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
 use crate::merge::{Calibration, Policy};
@@ -13,11 +13,7 @@ use crate::report::{self, Format, plain_table, plural};
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
-
-/// How many flips are listed for people.
-const LISTED: usize = 20;
 
 pub(super) async fn execute(args: EvalArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
@@ -39,7 +35,7 @@ pub(super) async fn execute(args: EvalArgs) -> Result<Exit, Failure> {
             "give them `expect.classification`, or label their sessions; what did not fail has none",
         );
     }
-    let court = court(&settings.plugins).await?;
+    let court = court(&settings).await?;
     let (judged, micros) = judged(&court.jury, &records, &terms);
     let scores = Scores::of(&judged);
     let baseline = match &args.baseline {
@@ -98,22 +94,25 @@ pub(super) fn labelled(files: &[PathBuf]) -> Result<Vec<Labelled>, Failure> {
 }
 
 /// What a jury says of each record, and how long one took, in microseconds.
-pub(super) fn judged(jury: &Jury, records: &[Labelled], terms: &Terms) -> (Vec<Judged>, f64) {
-    let began = Instant::now();
-    let outcomes = outcomes(jury, records, terms);
-    let micros = began.elapsed().as_secs_f64() * 1e6 / records.len().max(1) as f64;
+pub(super) fn judged<'r>(jury: &Jury, records: impl IntoIterator<Item = &'r Labelled>, terms: &Terms) -> (Vec<Judged>, f64) {
+    let records: Vec<_> = records.into_iter().collect();
+    let (outcomes, micros) = outcomes(jury, records.iter().copied(), terms);
     let judged = records.iter().zip(&outcomes);
     let judged =
         judged.filter_map(|(record, outcome)| Some(Judged::of(&record.id, &record.source, record.truth.as_ref()?, outcome))).collect();
     (judged, micros)
 }
 
-fn outcomes<'r>(jury: &Jury, records: impl IntoIterator<Item = &'r Labelled>, terms: &Terms) -> Vec<Outcome> {
+/// The outcome of each record, and how long one took, in microseconds.
+pub(super) fn outcomes<'r>(jury: &Jury, records: impl IntoIterator<Item = &'r Labelled>, terms: &Terms) -> (Vec<Outcome>, f64) {
+    let began = Instant::now();
     let cases = records.into_iter().map(|record| {
         let outcome = Outcome::of(record.id.clone(), record.trace.action, record.trace.environment);
         (record.trace.clone(), Asked { input: record.input.as_ref(), expect: None, terms }, outcome)
     });
-    judge_here(jury, cases.collect())
+    let outcomes = judge_here(jury, cases.collect());
+    let micros = began.elapsed().as_secs_f64() * 1e6 / outcomes.len().max(1) as f64;
+    (outcomes, micros)
 }
 
 /// Each half, judged with confidences that were calibrated on the other.
@@ -125,13 +124,8 @@ fn cross_validated(jury: &Jury, records: &[Labelled], judged: Vec<Judged>, merge
         terms.policy = Policy::new(merge.clone(), Calibration::fit(&calibrate::by_plugin(other)));
         let ids: HashSet<_> = own.iter().map(|judged| (&judged.id, &judged.source)).collect();
         let of_own = |record: &&Labelled| ids.contains(&(&record.id, &record.source));
-        let half: Vec<_> = records.iter().filter(of_own).collect();
-        let outcomes = outcomes(jury, half.iter().copied(), &terms);
-        let again = half
-            .iter()
-            .zip(&outcomes)
-            .filter_map(|(record, outcome)| Some(Judged::of(&record.id, &record.source, record.truth.as_ref()?, outcome)));
-        scores.push(Scores::of(&again.collect::<Vec<_>>()));
+        let (again, _) = self::judged(jury, records.iter().filter(of_own), &terms);
+        scores.push(Scores::of(&again));
     }
     scores
 }
@@ -158,7 +152,7 @@ fn broken(args: &EvalArgs, scores: &Scores) -> Vec<String> {
     below.chain(above).collect()
 }
 
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
@@ -169,25 +163,16 @@ fn name_of(path: &Path) -> String {
 type Beside = (String, Scores, f64);
 
 fn figures(scores: &Scores, micros: f64, baseline: Option<&Beside>) -> String {
-    type Figure = (&'static str, fn(&Scores) -> String);
-    let figures: [Figure; 9] = [
-        ("records", |s| s.records.to_string()),
-        ("accuracy", |s| three(s.accuracy)),
-        ("macro-F1", |s| three(s.macro_f1)),
-        ("macro-F1, marked hard", |s| known(s.macro_f1_hard, three)),
-        ("coverage (not UNKNOWN)", |s| percent(s.coverage)),
-        ("internal called external", |s| known(s.internal_as_external, percent)),
-        ("external called internal", |s| known(s.external_as_internal, percent)),
-        ("reason right", |s| known(s.reason_right, three)),
-        ("calibration error", |s| known(s.calibration_error, three)),
-    ];
-    let row = |(name, figure): &Figure| {
-        [vec![(*name).to_owned(), figure(scores)], baseline.map(|(_, s, _)| figure(s)).into_iter().collect()].concat()
-    };
-    let time = [vec!["µs per trace".to_owned(), format!("{micros:.1}")], baseline.map(|(_, _, m)| format!("{m:.1}")).into_iter().collect()]
-        .concat();
-    let header = [vec!["FIGURE", "JURY"], baseline.map(|(name, ..)| name.as_str()).into_iter().collect()].concat();
-    plain_table(&header, figures.iter().map(row).chain([time])) + "\n"
+    let time = |micros: f64| ("µs per trace", format!("{micros:.1}"));
+    let mut rows: Vec<_> = summary(scores).into_iter().chain([time(micros)]).map(|(name, figure)| vec![name.to_owned(), figure]).collect();
+    let mut header = vec!["FIGURE", "JURY"];
+    if let Some((name, scores, micros)) = baseline {
+        header.push(name);
+        for (row, (_, figure)) in rows.iter_mut().zip(summary(scores).into_iter().chain([time(*micros)])) {
+            row.push(figure);
+        }
+    }
+    plain_table(&header, rows.into_iter()) + "\n"
 }
 
 fn told(scores: &Scores, reasons: bool) -> String {
@@ -239,102 +224,12 @@ fn halves_table(halves: &[Scores]) -> String {
     plain_table(&header, halves.iter().enumerate().map(row))
 }
 
-pub(super) async fn backtest(mut args: BacktestArgs) -> Result<Exit, Failure> {
-    args.common.plugins = args.current.take().or(args.common.plugins);
-    let settings = settings(&args.common)?;
-    let terms = terms(&settings)?;
-    let mut records: Vec<_> = labelled(&args.against)?.into_iter().filter(|record| record.trace.status.is_failed()).collect();
-    if records.is_empty() {
-        return Err(Failure::new(Exit::Usage, "there is no failed trace to try it on", "set plugins.archive, so that `run` collects them"));
-    }
-    with_labels(&mut records, &settings).await?;
-    let (loader, loaded) = super::loaded(&settings.plugins).await?;
-    let candidate = loader.judge(&args.plugin)?.into_classifier();
-    let current = loaded.classifiers();
-    let mut changed = current.clone();
-    let name = candidate.identity().name.clone();
-    let takes_a_seat = changed.iter().any(|classifier| classifier.identity().name == name);
-    changed.retain(|classifier| classifier.identity().name != name);
-    changed.push(Arc::clone(&candidate));
-    let jury = |classifiers| Jury::new(classifiers, &settings.plugins, 1);
-    let (before, after) = (outcomes(&jury(current), &records, &terms), outcomes(&jury(changed), &records, &terms));
-    let alone = jury(vec![candidate]);
-    let began = Instant::now();
-    let _ = outcomes(&alone, &records, &terms);
-    let micros = began.elapsed().as_secs_f64() * 1e6 / records.len() as f64;
-    let mut test = Backtest::default();
-    for ((record, before), after) in records.iter().zip(&before).zip(&after) {
-        test.add(&record.id, record.truth.as_ref(), before, after);
-    }
-    let test = test.done();
-    match args.common.format {
-        Format::Json => {
-            let line = json!({"schema": 1, "plugin": name, "replaces": takes_a_seat, "backtest": test, "microsPerTrace": rounded(micros)});
-            report::to_stdout(&line.to_string());
-        }
-        Format::Human => report::to_stdout(&flips(&test)),
-    }
-    let seat = if takes_a_seat { "in the place of the one of that name" } else { "beside those there are" };
-    report::to_stderr(&format!(
-        "{} {seat}: {} of {} would change; of {} with a label {} would be wrong that are right, {} right that are wrong; {micros:.1} µs per trace alone",
-        printable(&name),
-        test.flips.len(),
-        plural(test.traces, "outcome"),
-        test.labelled,
-        test.new_mistakes,
-        test.mended,
-    ));
-    match args.max_flips.filter(|most| test.flips.len() > *most) {
-        None => Ok(Exit::AsExpected),
-        Some(most) => {
-            report::warn(
-                &format!("{} would change, more than --max-flips {most}", plural(test.flips.len(), "outcome")),
-                "look at the flips above",
-            );
-            Ok(Exit::Unexpected)
-        }
-    }
-}
-
 /// Gives sessions the labels that the journal has for them, where their record has none of its own.
-async fn with_labels(records: &mut [Labelled], settings: &crate::config::Settings) -> Result<(), Failure> {
+pub(super) async fn with_labels(records: &mut [Labelled], settings: &crate::config::Settings) -> Result<(), Failure> {
     let labels: BTreeMap<_, _> = calibrate::labels(settings).await?.into_iter().map(|label| (label.session.clone(), label)).collect();
     for record in records.iter_mut().filter(|record| record.truth.is_none()) {
         let label = labels.get(&record.trace.session);
-        record.truth = label.map(|l| Truth { classification: l.classification.clone(), reason: l.reason.clone(), hard: false });
+        record.truth = label.cloned().map(calibrate::truth);
     }
     Ok(())
-}
-
-fn flips(test: &Backtest) -> String {
-    if test.flips.is_empty() {
-        return "no outcome would change its classification".to_owned();
-    }
-    let counts = test.by_classification.iter().map(|(was, would_be, count)| vec![was.to_string(), would_be.to_string(), count.to_string()]);
-    let mut text = plain_table(&["IS", "WOULD BE", "TRACES"], counts) + "\n\n";
-    let rows = test.flips.iter().take(LISTED).map(|f| {
-        let label = f.truth.as_ref().map_or("–", |truth| {
-            if *truth == f.before {
-                "now wrong"
-            } else if *truth == f.after {
-                "now right"
-            } else {
-                "wrong still"
-            }
-        });
-        vec![
-            printable(&f.id),
-            f.before.to_string(),
-            f.after.to_string(),
-            label.to_owned(),
-            format!("{:.2}", f.confidence),
-            printable(&f.by),
-            printable(&f.text),
-        ]
-    });
-    text += &plain_table(&["TRACE", "IS", "WOULD BE", "BY ITS LABEL", "SURE", "BY", "BECAUSE OF"], rows);
-    if test.flips.len() > LISTED {
-        text += &format!("\n{} more; --format json has all of them", test.flips.len() - LISTED);
-    }
-    text
 }

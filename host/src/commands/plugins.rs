@@ -1,6 +1,6 @@
 //! `tracejury plugin …`: what there is to know of plugins.
 
-use super::{eval, loaded, refused, settings, unclassified, workshop};
+use super::{backtest, loaded, refused, settings, unclassified, workshop};
 use crate::cli::{InspectArgs, PluginCommand};
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
@@ -20,7 +20,7 @@ pub(super) async fn execute(command: PluginCommand) -> Result<Exit, Failure> {
             Ok(Exit::AsExpected)
         }
         PluginCommand::Inspect(args) => inspect(args).await,
-        PluginCommand::Backtest(args) => eval::backtest(args).await,
+        PluginCommand::Backtest(args) => backtest::execute(args).await,
         PluginCommand::Unclassified(args) => unclassified::execute(args).await,
         PluginCommand::Workshop(command) => {
             // They compile, measure and call tools: nothing for a thread that others wait for.

@@ -127,7 +127,7 @@ pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> 
         true => None,
         false => Some(Arc::new(AuditLog::open(&settings.audit)?)),
     };
-    let court = court(&settings.plugins).await?;
+    let court = court(settings).await?;
     let run = Run {
         id,
         store,

@@ -95,7 +95,7 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, "there is nothing to look at", help));
         }
     };
-    let (court, terms) = (court(&settings.plugins).await?, terms(&settings)?);
+    let (court, terms) = (court(&settings).await?, terms(&settings)?);
     let mut cases = Vec::new();
     let mut successes = Vec::new();
     let mut seen = HashSet::new();

@@ -1,4 +1,22 @@
-//! Figures as people read them. It knows numbers, not what they measure.
+//! Figures as people read them: which there are, what they are called, how they are written. It does not know where they are shown.
+
+use super::Scores;
+
+/// The figures that sum up an evaluation, by name.
+#[must_use]
+pub fn summary(scores: &Scores) -> [(&'static str, String); 9] {
+    [
+        ("records", scores.records.to_string()),
+        ("accuracy", three(scores.accuracy)),
+        ("macro-F1", three(scores.macro_f1)),
+        ("macro-F1, marked hard", known(scores.macro_f1_hard, three)),
+        ("coverage (not UNKNOWN)", percent(scores.coverage)),
+        ("internal called external", known(scores.internal_as_external, percent)),
+        ("external called internal", known(scores.external_as_internal, percent)),
+        ("reason right", known(scores.reason_right, three)),
+        ("calibration error", known(scores.calibration_error, three)),
+    ]
+}
 
 /// A share to three digits.
 #[must_use]

@@ -1,7 +1,7 @@
 //! The figures as one page that needs nothing else: no script, no network. It knows markup; `maud` escapes every text, so that what stands
 //! in a trace stays text.
 
-use super::figure::{known, percent, three};
+use super::figure::{summary, three};
 use super::{Row, Scores};
 use crate::model::printable;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -23,18 +23,7 @@ svg { max-width: 26rem; width: 100%; height: auto; } svg text { font: 11px syste
 /// The page: a title, the figures, and µs per trace.
 #[must_use]
 pub fn page(title: &str, scores: &Scores, micros: f64) -> String {
-    let figures = [
-        ("records", scores.records.to_string()),
-        ("macro-F1", three(scores.macro_f1)),
-        ("macro-F1, hard", known(scores.macro_f1_hard, three)),
-        ("accuracy", three(scores.accuracy)),
-        ("coverage", three(scores.coverage)),
-        ("internal called external", known(scores.internal_as_external, percent)),
-        ("external called internal", known(scores.external_as_internal, percent)),
-        ("reason right", known(scores.reason_right, three)),
-        ("calibration error", known(scores.calibration_error, three)),
-        ("µs per trace", format!("{micros:.1}")),
-    ];
+    let figures = summary(scores).into_iter().chain([("µs per trace", format!("{micros:.1}"))]);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -47,7 +36,7 @@ pub fn page(title: &str, scores: &Scores, micros: f64) -> String {
             body {
                 main {
                     h1 { "How right the classifiers are: " (printable(title)) }
-                    ul.figures { @for (name, value) in &figures { li { b { (value) } (name) } } }
+                    ul.figures { @for (name, value) in figures { li { b { (value) } (name) } } }
                     h2 { "What was so, and what was said" }
                     (confusion(scores))
                     h2 { "Classifications" }

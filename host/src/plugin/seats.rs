@@ -90,7 +90,8 @@ impl Loaded {
     }
 
     /// Whether a plugin of this name sits here, or one could that was refused before it said its name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
         self.seats.iter().any(|seat| seat.profile.name == name || seat.file.file_stem().is_some_and(|stem| stem == name))
     }
 

@@ -10,6 +10,9 @@ use crate::sight::lens;
 use crate::view::{EVIDENCE, evidence, said};
 use crate::{Trace, Verdict};
 
+/// How many patterns of `any` are written out: nobody reads fifty.
+const PATTERNS: usize = 3;
+
 /// The verdicts.
 #[must_use]
 pub fn verdicts(rules: &Rules, trace: &Trace, texts: &[Text<'_>]) -> Vec<Verdict> {
@@ -27,7 +30,9 @@ fn verdict(trace: &Trace, texts: &[Text<'_>], tried: &Tried<'_>, best: Option<&T
         _ => ("silent", lacks(texts, tried)),
     };
     let mut verdict = said(trace, rule, &tried.captured);
-    verdict.evidence = tried.found.iter().flatten().filter_map(|hit| evidence(texts, hit)).take(EVIDENCE).collect();
+    // What a pattern of `none` found is no evidence for the rule: `needs` tells of it.
+    let wanted = tried.found.iter().take(rule.any.len() + rule.all.len());
+    verdict.evidence = wanted.flatten().filter_map(|hit| evidence(texts, hit)).take(EVIDENCE).collect();
     let mut tell = |name: &str, value: &str| verdict.attributes.push((format!("tracejury:{name}"), value.to_owned()));
     tell("state", state);
     if !needs.is_empty() {
@@ -64,8 +69,12 @@ fn lacks(texts: &[Text<'_>], tried: &Tried<'_>) -> String {
     let (all, none) = (rule.any.len(), rule.any.len() + rule.all.len());
     let mut needs = Vec::new();
     if !rule.any.is_empty() && found(0..all).flatten().next().is_none() {
-        let patterns: Vec<_> = rule.any.iter().map(|pattern| format!("`{}`", cut(&pattern.it))).collect();
-        needs.push(format!("{} in {}", patterns.join(" or "), fields(&rule.fields)));
+        let patterns: Vec<_> = rule.any.iter().take(PATTERNS).map(|pattern| format!("`{}`", cut(&pattern.it))).collect();
+        let more = match rule.any.len().saturating_sub(PATTERNS) {
+            0 => String::new(),
+            more => format!(" or one of {more} more"),
+        };
+        needs.push(format!("{}{more} in {}", patterns.join(" or "), fields(&rule.fields)));
     }
     for (pattern, _) in rule.all.iter().zip(found(all..none)).filter(|(_, hit)| hit.is_none()) {
         needs.push(format!("`{}` too", cut(&pattern.it)));
@@ -102,6 +111,7 @@ mod tests {
                 ("less", 0.8, "any = ['boom']"),
                 ("same", 0.9, "any = ['boom']"),
                 ("lacking", 0.5, "any = ['never', 'ever']"),
+                ("many", 0.5, "any = ['n1', 'n2', 'n3', 'n4', 'n5']"),
                 ("half", 0.5, "any = ['boom']\nall = ['bang']"),
                 ("but", 0.5, "any = ['boom']\nnone = ['bo+m']"),
                 ("blind", 0.5, "any = ['boom']\nin = ['output']"),
@@ -138,12 +148,15 @@ mod tests {
                 "same beaten: to stand before sure, which has the same place",
                 "less beaten: a confidence above 0.9, which sure has",
                 "lacking silent: `never` or `ever` in message, code, stack",
+                "many silent: `n1` or `n2` or `n3` or one of 2 more in message, code, stack",
                 "half silent: `bang` too",
                 "but silent: no `bo+m`",
                 "blind silent: a text in output; there is none, or it is not granted",
                 "said silent: `bang` in error",
             ]
         );
+        let but = verdicts.iter().find(|v| v.rule.as_deref() == Some("but")).unwrap();
+        assert_eq!(but.evidence.len(), 1, "what `none` found is no evidence: {:?}", but.evidence);
         assert_eq!(verdicts[5].evidence.len(), 2);
     }
 }
