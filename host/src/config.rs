@@ -4,10 +4,12 @@
 mod merge;
 mod plugins;
 mod records;
+mod share;
 
 pub use merge::{Merge, Policy};
 pub use plugins::{Grants, Isolation, Limits, Own, PageScan, Plugins, Read};
 pub use records::{Audit, Detector, Durability, Endpoint, Form, Journal, Privacy, Webhook};
+pub use share::{Key, Origin, Scheme, Share, Trust};
 
 use crate::model::Secret;
 use serde::de::Error as _;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub audit: Audit,
     pub privacy: Privacy,
     pub tls: Tls,
+    pub share: Share,
+    pub trust: Trust,
     /// Platforms of one's own, as the room that speaks to them reads them.
     pub profiles: BTreeMap<String, toml::Table>,
 }
@@ -237,7 +241,7 @@ pub fn find(file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result
 type Variable = (&'static str, fn(&mut Settings, String));
 
 /// The environment variables, and what each sets. Of two for one setting the later one counts.
-const VARIABLES: [Variable; 13] = [
+const VARIABLES: [Variable; 14] = [
     ("CXONE_BASE_URL", |settings, value| settings.api.base_url = value),
     ("CXONE_CLIENT_ID", |settings, value| settings.api.client_id = value),
     ("CXONE_CLIENT_SECRET", |settings, value| settings.api.client_secret = Secret::new(value)),
@@ -246,6 +250,7 @@ const VARIABLES: [Variable; 13] = [
     ("TRACEJURY_CLIENT_ID", |settings, value| settings.api.client_id = value),
     ("TRACEJURY_CLIENT_SECRET", |settings, value| settings.api.client_secret = Secret::new(value)),
     ("TRACEJURY_CACHE_DIR", |settings, value| settings.plugins.cache_dir = value.into()),
+    ("TRACEJURY_SHELF", |settings, value| settings.share.shelf = value.into()),
     ("WEBHOOK_URL", |settings, value| settings.webhook.url = value),
     ("WEBHOOK_SECRET", |settings, value| settings.webhook.secret = Secret::new(value)),
     ("AUDIT_LOG_PATH", |settings, value| settings.audit.path = value.into()),

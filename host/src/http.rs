@@ -75,6 +75,12 @@ enum Reach {
     PublicOnly,
 }
 
+/// Chooses whose cryptography TLS uses in this process, for every client of it.
+pub fn choose_cryptography() {
+    // Refused where another part of the process has chosen already: then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The client. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -105,8 +111,7 @@ impl Http {
     }
 
     fn built(connect_timeout: Duration, max_body: usize, trust: &Trust, reach: Reach) -> Result<Self, CallError> {
-        // Refused where another part of the process has chosen a provider already: then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_cryptography();
         let builder = || {
             let builder = reqwest::Client::builder()
                 .user_agent(concat!("tracejury/", env!("CARGO_PKG_VERSION")))

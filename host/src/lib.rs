@@ -28,6 +28,7 @@ pub mod doctor;
 /// How right classifiers are.
 pub mod eval;
 pub mod exit;
+pub mod share;
 pub mod simulator;
 /// Where classifiers are written: made, built, tried, checked, measured, packed.
 pub mod workshop;
