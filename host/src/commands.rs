@@ -1,6 +1,7 @@
 //! The commands: flags laid over settings, files read, the flow called, its events turned into a report. Nothing is decided here
 //! about vectors, traces or verdicts.
 
+mod admission;
 mod audit;
 mod backtest;
 mod calibrate;
@@ -9,11 +10,15 @@ mod demo;
 mod doctor;
 mod eval;
 mod init;
+mod lock;
 mod plugins;
 mod run;
 mod runs;
+mod share;
+mod shelf;
 mod simulate;
 mod unclassified;
+mod update;
 mod webhook;
 mod workshop;
 
@@ -148,18 +153,35 @@ struct Court {
 }
 
 /// The jury of the settings' plugins. What was refused is told on stderr; the others go on. A plugin that is changed meanwhile
-/// takes its seat.
-async fn court(settings: &Settings) -> Result<Court, Failure> {
-    let (merge, settings) = (&settings.merge, &settings.plugins);
-    let (loader, loaded) = loaded(settings).await?;
+/// takes its seat, unless only what is locked may run.
+async fn court(settings: &Settings, hold: Hold) -> Result<Court, Failure> {
+    let (merge, plugins) = (&settings.merge, &settings.plugins);
+    let (loader, loaded) = loaded(plugins).await?;
     for what in in_vain(merge, &loaded) {
         report::warn(&what, IN_VAIN);
     }
+    lock::hold(settings, &loaded, hold)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let jury = Arc::new(Jury::new(loaded.classifiers(), settings, processors));
-    let watch = settings.dir.is_dir().then(|| Watch::start(Arc::new(loader), loaded, Arc::clone(&jury), told));
+    let jury = Arc::new(Jury::new(loaded.classifiers(), plugins, processors));
+    let watched = plugins.dir.is_dir() && hold == Hold::AsTrusted;
+    let watch = watched.then(|| Watch::start(Arc::new(loader), loaded, Arc::clone(&jury), told));
     let watch = watch.and_then(|watch| watch.inspect_err(|e| report::warn(&e.to_string(), "changed plugins need a new start")).ok());
     Ok(Court { jury, _watch: watch })
+}
+
+/// To what the plugins of a run are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// What comes from others, to what is trusted.
+    AsTrusted,
+    /// All of them, to what is locked.
+    AsLocked,
+}
+
+impl Hold {
+    fn of(locked: bool) -> Self {
+        if locked { Self::AsLocked } else { Self::AsTrusted }
+    }
 }
 
 const IN_VAIN: &str = "check the [merge] table; `tracejury plugin list` shows the plugins";

@@ -135,6 +135,12 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroUsize, 
     usize::try_from(number).ok().and_then(NonZeroUsize::new).ok_or_else(wrong)
 }
 
+impl From<NonZeroU32> for Millis {
+    fn from(millis: NonZeroU32) -> Self {
+        Self(millis)
+    }
+}
+
 impl Millis {
     /// The span.
     #[must_use]

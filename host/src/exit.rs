@@ -6,6 +6,7 @@ use crate::debug_api::ApiError;
 use crate::outbox::OutboxError;
 use crate::plugin::PluginError;
 use crate::report::Summary;
+use crate::share::ShareError;
 use crate::store::StoreError;
 use crate::workshop::WorkshopError;
 
@@ -114,6 +115,17 @@ impl From<AuditError> for Failure {
             error: anyhow::Error::from(error).context("the audit log cannot be opened"),
             help: "check AUDIT_LOG_PATH and the folder's permissions; nothing was submitted".to_owned(),
         }
+    }
+}
+
+impl From<ShareError> for Failure {
+    fn from(error: ShareError) -> Self {
+        let exit = match &error {
+            ShareError::Refused { .. } => Exit::Unexpected,
+            ShareError::Failed { .. } | ShareError::Absent(_) => Exit::CouldNotRun,
+        };
+        let help = error.help().to_owned();
+        Self { exit, error: error.into(), help }
     }
 }
 

@@ -26,7 +26,7 @@ pub use coverage::{RuleCount, coverage};
 pub use explain::{Every, explain};
 pub use junit::junit;
 pub use new::{Language, new};
-pub use pack::pack;
+pub use pack::{describe, pack};
 pub use test::{Tested, Tests, test, update};
 pub use trial::{Heard, RuleHeard, State, Trial};
 pub use unclassified::{Group, groups, matched, proposal};
@@ -55,7 +55,10 @@ impl WorkshopError {
 }
 
 /// Writes a file under another name first: who reads it meanwhile, or watches its folder, sees the whole of it or what was there.
-fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
     let mut new = tempfile::Builder::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom, by top-level module of the host.
-const MAY_IMPORT: [(&str, &[&str]); 23] = [
+const MAY_IMPORT: [(&str, &[&str]); 24] = [
     // leaves
     ("model", &[]),
     ("config", &["model"]),
@@ -30,16 +30,19 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("doctor", &["model", "config", "http", "debug_api", "audit"]),
     ("eval", &["model", "debug_api"]),
     ("workshop", &["model", "config", "plugin", "jury", "debug_api", "redact"]),
+    ("share", LEAVES),
     ("commands", &["*"]),
-    ("cli", &["model", "report", "simulator", "workshop"]),
+    ("cli", &["model", "report", "share", "simulator", "workshop"]),
     ("exit", &["*"]),
 ];
 const LEAVES: &[&str] = &["model", "config", "http", "log"];
 
 /// Words that only one room may say.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
     ("wasmtime::", &["plugin"]),
     ("rusqlite", &["store"]),
+    ("oci_client", &["share"]),
+    ("sigstore", &["share"]),
     ("inputParameters", &["debug_api", "vectors", "simulator"]),
     ("x-nice-workspace-id", &["debug_api", "simulator"]),
     ("std::process::exit", &["exit"]),

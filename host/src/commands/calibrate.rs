@@ -1,6 +1,6 @@
 //! `tracejury label` and `tracejury calibrate`: what failures really were, and what plugins' confidences are worth by that.
 
-use super::{at, court, eval, journal, records, settings, terms};
+use super::{Hold, at, court, eval, journal, records, settings, terms};
 use crate::cli::{CalibrateArgs, LabelArgs};
 use crate::config::Settings;
 use crate::eval::{Judged, Truth, without_label};
@@ -68,7 +68,7 @@ pub(super) async fn execute(args: CalibrateArgs) -> Result<Exit, Failure> {
     }
     if !args.corpus.is_empty() {
         let (records, _) = without_label(eval::labelled(&args.corpus)?);
-        let court = court(&settings).await?;
+        let court = court(&settings, Hold::AsTrusted).await?;
         judged.extend(eval::judged(&court.jury, &records, &terms(&settings)?).0);
     }
     if judged.is_empty() {

@@ -2,7 +2,7 @@
 //! all processors; what is in memory at once does not grow with their number.
 
 use super::unclassified::Collector;
-use super::{court, settings, terms};
+use super::{Hold, court, settings, terms};
 use crate::classify::{Asked, Terms, judge_here};
 use crate::cli::ClassifyArgs;
 use crate::debug_api::{Recorded, parse_recorded};
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 16;
 
 pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
-    let (court, terms) = (court(&settings).await?, terms(&settings)?);
+    let (court, terms) = (court(&settings, Hold::of(args.locked)).await?, terms(&settings)?);
     let files = if args.traces.is_empty() { vec![PathBuf::from("-")] } else { args.traces };
     let format = args.common.format;
     let jury = Arc::clone(&court.jury);

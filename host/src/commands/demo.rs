@@ -1,9 +1,9 @@
 //! `tracejury demo`: the main job against the built-in simulator and its webhook sink. Everything but the address is what `run`
 //! does.
 
-use super::plugins_in;
 use super::run::{assemble, begin, drive, notes};
 use super::unclassified::Collector;
+use super::{Hold, plugins_in};
 use crate::cli::DemoArgs;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure};
@@ -49,7 +49,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     }
 
     report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.count(), simulator.url));
-    let (run, _court) = assemble(&settings, RunId::new(), Resume::No).await?;
+    let (run, _court) = assemble(&settings, RunId::new(), Resume::No, Hold::AsTrusted).await?;
     let _lease = begin(&run, &vectors, &[], &settings).await?;
     let notes = notes(&settings, &run, None);
     let log = run.audit.as_ref().and_then(|log| log.location().newest().ok().flatten()).unwrap_or_default();

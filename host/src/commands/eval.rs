@@ -1,6 +1,6 @@
 //! `tracejury eval`: how right the jury is.
 
-use super::{calibrate, court, loader, read, settings, terms};
+use super::{Hold, calibrate, court, loader, read, settings, terms};
 use crate::classify::{Asked, Terms, judge_here};
 use crate::cli::EvalArgs;
 use crate::eval::figure::{known, percent, summary, three};
@@ -35,7 +35,7 @@ pub(super) async fn execute(args: EvalArgs) -> Result<Exit, Failure> {
             "give them `expect.classification`, or label their sessions; what did not fail has none",
         );
     }
-    let court = court(&settings).await?;
+    let court = court(&settings, Hold::AsTrusted).await?;
     let (judged, micros) = judged(&court.jury, &records, &terms);
     let scores = Scores::of(&judged);
     let baseline = match &args.baseline {

@@ -1,7 +1,7 @@
 //! `tracejury plugin …`: what there is to know of plugins.
 
-use super::{backtest, loaded, refused, settings, unclassified, workshop};
-use crate::cli::{InspectArgs, PluginCommand};
+use super::{backtest, loaded, refused, settings, share, shelf, unclassified, workshop};
+use crate::cli::{InspectArgs, PluginCommand, PluginListArgs};
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
 use crate::plugin::{self, Compiled, Kind, Loaded, Loader, Packed, Profile};
@@ -10,7 +10,8 @@ use std::path::Path;
 
 pub(super) async fn execute(command: PluginCommand) -> Result<Exit, Failure> {
     match command {
-        PluginCommand::List(common) => {
+        PluginCommand::List(args) if args.available => shelf::available(args.common),
+        PluginCommand::List(PluginListArgs { common, .. }) => {
             let (_, loaded) = loaded(&settings(&common)?.plugins).await?;
             show(common.format, loaded.profiles(), |profiles| {
                 let header = ["NAME", "VERSION", "SHA-256", "ASKS FOR", "GRANTED", "FILE", "STATE"];
@@ -19,6 +20,7 @@ pub(super) async fn execute(command: PluginCommand) -> Result<Exit, Failure> {
             // A plugin that was refused has been told of on stderr; listing it is what was asked for.
             Ok(Exit::AsExpected)
         }
+        PluginCommand::Share(command) => share::execute(command).await,
         PluginCommand::Inspect(args) => inspect(args).await,
         PluginCommand::Backtest(args) => backtest::execute(args).await,
         PluginCommand::Unclassified(args) => unclassified::execute(args).await,

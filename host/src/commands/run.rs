@@ -2,7 +2,7 @@
 
 use super::runs::no_such;
 use super::unclassified::Collector;
-use super::{Court, court, settings, terms, trust};
+use super::{Court, Hold, court, settings, terms, trust};
 use crate::audit::AuditLog;
 use crate::classify::{Keep, Terms};
 use crate::cli::RunArgs;
@@ -58,7 +58,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         (Some(_), true) => Resume::Resubmit,
     };
     let id = before.map_or_else(RunId::new, |listed| listed.run.id);
-    let (run, _court) = assemble(&settings, id, resume).await?;
+    let (run, _court) = assemble(&settings, id, resume, Hold::of(args.locked)).await?;
     let _lease = begin(&run, &suite, &files, &settings).await?;
     let notes = notes(&settings, &run, Some(again(&run, &args)));
     let collector = Collector::new(&settings.plugins);
@@ -117,7 +117,7 @@ fn files_of(listed: &Listed) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// All that a run needs, and what must live as long as it goes on.
-pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> Result<(Run, Court), Failure> {
+pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume, hold: Hold) -> Result<(Run, Court), Failure> {
     let keep = if settings.plugins.archive.as_os_str().is_empty() { Keep::Unclassified } else { Keep::Failed };
     let terms = Arc::new(Terms { keep, ..terms(settings)? });
     let trust = trust(settings)?;
@@ -127,7 +127,7 @@ pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume) -> 
         true => None,
         false => Some(Arc::new(AuditLog::open(&settings.audit)?)),
     };
-    let court = court(settings).await?;
+    let court = court(settings, hold).await?;
     let run = Run {
         id,
         store,
@@ -204,6 +204,9 @@ fn again(run: &Run, args: &RunArgs) -> String {
     flag("format", (args.common.format == Format::Json).then(|| "json".to_owned()));
     if args.allow_prod {
         words.push("--allow-prod".to_owned());
+    }
+    if args.locked {
+        words.push("--locked".to_owned());
     }
     words.join(" ")
 }

@@ -1,7 +1,7 @@
 //! Sessions that nobody could classify: collected while commands go on, and `tracejury plugin unclassified`, which makes proposals of
 //! them.
 
-use super::{court, recorded, settings, terms};
+use super::{Hold, court, recorded, settings, terms};
 use crate::classify::{Asked, judge_here};
 use crate::cli::UnclassifiedArgs;
 use crate::config::Plugins;
@@ -95,7 +95,7 @@ pub(super) async fn execute(args: UnclassifiedArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, "there is nothing to look at", help));
         }
     };
-    let (court, terms) = (court(&settings).await?, terms(&settings)?);
+    let (court, terms) = (court(&settings, Hold::AsTrusted).await?, terms(&settings)?);
     let mut cases = Vec::new();
     let mut successes = Vec::new();
     let mut seen = HashSet::new();

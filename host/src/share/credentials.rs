@@ -4,6 +4,7 @@
 use super::ShareError;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_client::secrets::RegistryAuth;
+use std::path::PathBuf;
 
 /// The variables: which registry they are for, and what they hold. Without the first the others count for nothing: a password must not
 /// go to whatever registry a reference names.
@@ -18,6 +19,9 @@ pub(super) fn of(registry: &str) -> Result<RegistryAuth, ShareError> {
         && let (Some(user), Some(password)) = (variable(USER), variable(PASSWORD))
     {
         return Ok(RegistryAuth::Basic(user, password));
+    }
+    if !is_configured() {
+        return Ok(RegistryAuth::Anonymous);
     }
     // As Docker itself calls its own.
     let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
@@ -36,4 +40,11 @@ pub(super) fn of(registry: &str) -> Result<RegistryAuth, ShareError> {
             ))
         }
     }
+}
+
+/// Whether there is a configuration of Docker at all: the library does not tell one that is not there from one that is not readable.
+fn is_configured() -> bool {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker")));
+    folder.is_some_and(|folder| folder.join("config.json").exists())
 }

@@ -92,16 +92,13 @@ fn is_sbom(value: &Value) -> bool {
 
 /// A bill of one item (CycloneDX 1.6): the component, before anything was added to it.
 fn described(about: &About, digest: Digest) -> Value {
-    let mut component = json!({
+    let licences = about.licenses.iter().map(|licence| json!({"expression": licence}));
+    let sources = about.source.iter().map(|source| json!({"type": "vcs", "url": source}));
+    let component = json!({
         "type": "library", "name": about.name, "version": about.version, "description": about.summary,
         "hashes": [{"alg": "SHA-256", "content": digest.hex()}],
+        "licenses": licences.collect::<Vec<_>>(), "externalReferences": sources.collect::<Vec<_>>(),
     });
-    if let Some(licence) = &about.licenses {
-        component["licenses"] = json!([{"expression": licence}]);
-    }
-    if let Some(source) = &about.source {
-        component["externalReferences"] = json!([{"type": "vcs", "url": source}]);
-    }
     let tool = json!({"type": "application", "name": "tracejury", "version": env!("CARGO_PKG_VERSION")});
     json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": {"component": component, "tools": {"components": [tool]}}, "components": []})
 }

@@ -138,8 +138,8 @@ impl PublicKey {
     /// What a signature says of the manifest of this digest. The reference in its payload does not count, as with cosign: a mirror has the
     /// same artifact at another place.
     pub(super) fn check(&self, signature: &Signature, digest: Digest) -> Said {
-        let raw = signature.annotations.get(SIGNATURE);
-        if !raw.is_some_and(|raw| self.key.verify_signature(Raw::Base64Encoded(raw.as_bytes()), &signature.payload).is_ok()) {
+        let verified = |raw: &String| self.key.verify_signature(Raw::Base64Encoded(raw.as_bytes()), &signature.payload).is_ok();
+        if !signature.annotations.get(SIGNATURE).is_some_and(verified) {
             return Said::Nothing;
         }
         match serde_json::from_slice::<Payload>(&signature.payload) {

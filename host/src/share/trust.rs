@@ -129,6 +129,28 @@ impl Trusted {
         Err(ShareError::refused(what, "take the grant back, or add it to `reads` of that rule"))
     }
 
+    /// Whether what was taken from there before may still be used: nobody has revoked what it stands on since. That a key has expired
+    /// changes nothing about what it signed in its time.
+    ///
+    /// # Errors
+    /// Which rule or key is against it.
+    pub fn stands(&self, reference: &Reference, name: &str, signers: &[String]) -> Result<(), ShareError> {
+        let rule = self.rule(reference)?;
+        let counts =
+            |signer: &&String| rule.origin.keys.contains(signer) && self.keys.get(*signer).is_some_and(|(_, key)| key.revoked.is_none());
+        let (counting, needed) = (signers.iter().filter(counts).count(), rule.origin.needed());
+        if counting >= needed {
+            return Ok(());
+        }
+        let what = format!(
+            "{name} was taken on the word of {}, and by {} {counting} of them {} now, of {needed} that it takes",
+            or_nobody(signers),
+            rule.named(),
+            if counting == 1 { "counts" } else { "count" }
+        );
+        Err(ShareError::refused(what, format!("`tracejury plugin remove {name}`, or pull one that is signed with a key that counts")))
+    }
+
     /// What is allowed there, in a line for people.
     ///
     /// # Errors
@@ -195,6 +217,10 @@ impl Rule {
         };
         format!("{signed}; {}", sight(&self.origin.reads))
     }
+}
+
+fn or_nobody(signers: &[String]) -> String {
+    if signers.is_empty() { "nobody".to_owned() } else { signers.join(", ") }
 }
 
 /// How much may be seen, in a word.

@@ -44,7 +44,10 @@ pub fn pack(
 }
 
 /// Adds what people want to know to a component.
-pub(super) fn describe(bytes: &mut Vec<u8>, about: &Metadata) -> Result<(), WorkshopError> {
+///
+/// # Errors
+/// What is said is malformed.
+pub fn describe(bytes: &mut Vec<u8>, about: &Metadata) -> Result<(), WorkshopError> {
     use wasm_metadata::{Description, Licenses, Source, Version};
     let wrong = |what: &str, text: &str, help: &str| WorkshopError::new(format!("{what}: {text:?} is malformed"), help);
     if let Some(name) = &about.name {

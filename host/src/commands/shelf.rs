@@ -1,0 +1,145 @@
+//! `tracejury plugin pull`, `load`, `remove` and `list --available`: what is taken into use, and what lies on the shelf.
+
+use super::admission::{Admitted, admit};
+use super::settings;
+use crate::cli::Common;
+use crate::cli::share::{LoadArgs, PullArgs, RemoveArgs, TakeArgs};
+use crate::config::Settings;
+use crate::exit::{Exit, Failure};
+use crate::model::{Digest, printable};
+use crate::report::{self, Format, plain_table, plural};
+use crate::share::{self, Artifact, Lock, Locked, Reference, Registry, ShareError, Shelf, Signatures, Trusted};
+
+pub(super) async fn pull(args: PullArgs) -> Result<Exit, Failure> {
+    let settings = settings(&args.common)?;
+    let Some(reference) = args.reference else { return pull_locked(&settings, &args.take).await };
+    let fetched = fetched(&settings, &reference).await?;
+    taken(&settings, fetched, &args.take, args.common.format)
+}
+
+pub(super) fn load(args: LoadArgs) -> Result<Exit, Failure> {
+    let settings = settings(&args.common)?;
+    taken(&settings, loaded_from(&settings, &args.file)?, &args.take, args.common.format)
+}
+
+/// The artifact of a file that `save` wrote.
+pub(super) fn loaded_from(settings: &Settings, file: &std::path::Path) -> Result<(Reference, Artifact, Signatures), Failure> {
+    let opened = std::fs::File::open(file);
+    let opened = opened
+        .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", file.display()), "name a file that `tracejury plugin save` wrote"))?;
+    Ok(share::load(std::io::BufReader::new(opened), most(settings))?)
+}
+
+/// The largest component that is taken, in bytes.
+pub(super) fn most(settings: &Settings) -> u64 {
+    settings.plugins.max_file_mib.mib() as u64
+}
+
+/// What lies under a reference now. Whether anything may come from there is asked first.
+pub(super) async fn fetched(settings: &Settings, reference: &Reference) -> Result<(Reference, Artifact, Signatures), Failure> {
+    Trusted::read(&settings.trust)?.admits(reference)?;
+    let registry = open(settings, reference).await?;
+    let (artifact, signatures) = registry.pull(reference).await?;
+    Ok((reference.clone(), artifact, signatures))
+}
+
+pub(super) async fn open(settings: &Settings, reference: &Reference) -> Result<Registry, ShareError> {
+    Registry::open(&settings.share, &settings.tls.ca_file, reference, most(settings)).await
+}
+
+fn taken(settings: &Settings, fetched: (Reference, Artifact, Signatures), take: &TakeArgs, format: Format) -> Result<Exit, Failure> {
+    let admitted = admit(settings, fetched, take)?;
+    let file = admitted.take(settings)?;
+    match format {
+        Format::Json => report::to_stdout(&admitted.line(Some(&file)).to_string()),
+        Format::Human => {
+            show(&admitted);
+            report::to_stderr(&format!("in use as {}, and in {}", file.display(), settings.share.lock.display()));
+        }
+    }
+    Ok(Exit::AsExpected)
+}
+
+pub(super) fn show(admitted: &Admitted) {
+    report::to_stdout(&plain_table(&[], admitted.told().into_iter().map(|(name, value)| vec![name.to_owned(), value])));
+}
+
+/// All that the lock names and the folder lacks: from the shelf, else from where it came, and nothing but what is locked.
+async fn pull_locked(settings: &Settings, take: &TakeArgs) -> Result<Exit, Failure> {
+    let lock = Lock::read(&settings.share.lock)?;
+    let shelf = Shelf::of(&settings.share)?;
+    let mut fetched_now = 0;
+    for locked in &lock.plugins {
+        let (Some(reference), Some(digest)) = (&locked.reference, locked.digest) else { continue };
+        let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
+        if std::fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == locked.file) {
+            continue;
+        }
+        let (artifact, signatures) = match shelf.get(reference, Some(digest), most(settings)) {
+            Ok((_, artifact, signatures)) => (artifact, signatures),
+            Err(_) => {
+                Trusted::read(&settings.trust)?.admits(reference)?;
+                open(settings, reference).await?.pull(&reference.pinned(digest)).await?
+            }
+        };
+        // A file that was changed is what this is to mend: it must not stand in the way of what is locked.
+        let _ = std::fs::remove_file(&file);
+        let admitted = admit(settings, (reference.clone(), artifact, signatures), take)?;
+        same(locked, &admitted.locked)?;
+        let file = admitted.take(settings)?;
+        report::to_stdout(&printable(&format!("{} {} {}", locked.name, locked.version, file.display())));
+        fetched_now += 1;
+    }
+    report::to_stderr(&format!("{} taken, as locked; the others were there", plural(fetched_now, "plugin")));
+    Ok(Exit::AsExpected)
+}
+
+fn same(locked: &Locked, now: &Locked) -> Result<(), Failure> {
+    if (&locked.name, locked.file, locked.digest) == (&now.name, now.file, now.digest) {
+        return Ok(());
+    }
+    let what = format!("{}: what came is {} {}, and the lock has {} {}", locked.name, now.name, now.file, locked.name, locked.file);
+    Err(Failure::new(Exit::Unexpected, printable(&what), "ask the registry's operator what happened"))
+}
+
+pub(super) async fn remove(args: RemoveArgs) -> Result<Exit, Failure> {
+    let settings = settings(&args.common)?;
+    if args.plugin.contains('/') {
+        let reference: Reference = args.plugin.parse()?;
+        Shelf::of(&settings.share)?.remove(&reference)?;
+        report::to_stderr(&format!("{reference} is off the shelf; what is in use stays"));
+        return Ok(Exit::AsExpected);
+    }
+    let mut lock = Lock::read(&settings.share.lock)?;
+    let locked = lock.remove(&args.plugin);
+    let locked = locked.ok_or_else(|| {
+        let what = format!("{}: no plugin of {} has this name", printable(&args.plugin), settings.share.lock.display());
+        Failure::new(Exit::Usage, what, "a file of your own that is not in the lock you can simply delete")
+    })?;
+    let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
+    match std::fs::remove_file(&file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::new(Exit::CouldNotRun, format!("{}: {e}", file.display()), "check the folder's permissions"));
+        }
+        _ => lock.write(&settings.share.lock)?,
+    }
+    report::to_stderr(&format!("{} is out of use; its copy stays on the shelf", printable(&locked.name)));
+    Ok(Exit::AsExpected)
+}
+
+/// What lies on the shelf.
+pub(super) fn available(common: Common) -> Result<Exit, Failure> {
+    let kept = Shelf::of(&settings(&common)?.share)?.list()?;
+    match common.format {
+        Format::Json => kept.iter().for_each(|kept| report::to_stdout(&serde_json::to_string(kept).unwrap_or_default())),
+        Format::Human => {
+            let rows = kept.iter().map(|kept| {
+                let digest = kept.digest.hex().chars().take(12).collect();
+                let cells = [kept.name.clone(), kept.version.clone(), digest, kept.signers.join(" "), kept.reference.to_string()];
+                cells.iter().map(|cell: &String| if cell.is_empty() { "–".to_owned() } else { printable(cell) }).collect()
+            });
+            report::to_stdout(&plain_table(&["NAME", "VERSION", "SHA-256", "SIGNED BY", "REFERENCE"], rows));
+        }
+    }
+    Ok(Exit::AsExpected)
+}
