@@ -26,7 +26,7 @@ pub use coverage::{RuleCount, coverage};
 pub use explain::{Every, explain};
 pub use junit::junit;
 pub use new::{Language, new};
-pub use pack::{describe, pack};
+pub use pack::{carry, describe, pack};
 pub use test::{Tested, Tests, test, update};
 pub use trial::{Heard, RuleHeard, State, Trial};
 pub use unclassified::{Group, groups, matched, proposal};

@@ -6,6 +6,7 @@
 mod driver;
 mod paused;
 mod receiver;
+mod registry;
 
 mod tidy;
 
@@ -33,6 +34,8 @@ mod readme;
 mod resume;
 mod schemas;
 mod scripts;
+mod share;
+mod share_attacks;
 mod simulator;
 mod submit;
 mod ten_minutes;

@@ -14,7 +14,7 @@ const AFTER: &str = "beyond the tariff table";
 const MESSAGE: &str = "99.00 EUR is beyond the tariff table";
 
 /// Says that something is skipped; where everything has been installed nothing may be.
-fn skipped(why: &str) {
+pub fn skipped(why: &str) {
     assert!(std::env::var_os("TRACEJURY_SKIP_NOTHING").is_none(), "{why}");
     // Past the test runner, which keeps what a test that passes prints.
     let _ = writeln!(std::io::stderr(), "skipped: {why}; .ci/run shows how");
@@ -120,7 +120,7 @@ fn ten_minutes(lang: &str, file: &str, own_tests: impl FnOnce(&Path) -> Option<(
 }
 
 /// The same component in a host that is not ours says the same of the same trace.
-fn another_host(bench: &Bench, component: &Path, ours: &Value) {
+pub fn another_host(bench: &Bench, component: &Path, ours: &Value) {
     let known = Command::new("python3").args(["-c", "import wasmtime.component"]).output();
     if !known.is_ok_and(|output| output.status.success()) {
         skipped("Python's package wasmtime is not installed");

@@ -13,17 +13,22 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// An authority of a company's own.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
+    /// Its certificate, as settings name it.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for a name, and its key.
-    fn signs(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> (rcgen::Certificate, KeyPair) {
+    pub fn signs(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> (rcgen::Certificate, KeyPair) {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.extended_key_usages = vec![purpose];
         let key = KeyPair::generate().unwrap();
@@ -114,7 +119,7 @@ fn an_authority_of_ones_own_is_trusted_where_its_file_is_named_and_not_otherwise
     assert!(doctor.code == 3 && doctor.stdout.contains("failure  api.base_url TLS: "), "{}", doctor.stdout);
     assert!(doctor.stdout.contains("name its file in tls.ca_file"), "{}", doctor.stdout);
     let trusting = bench(&simulator, &url, "[tls]\nca_file = 'ca.pem'\n");
-    trusting.file("ca.pem", authority.0.pem());
+    trusting.file("ca.pem", authority.pem());
     assert_eq!(trusting.run(&vector()).code, 0);
     let doctor = trusting.tracejury(&["doctor"]);
     assert!(doctor.code == 0 && doctor.stdout.contains("ok       api.base_url TLS: the certificate holds"), "{}", doctor.stdout);
@@ -125,7 +130,7 @@ fn a_certificate_for_another_name_is_refused_and_nothing_can_switch_that_off() {
     let (simulator, authority) = (simulator(), Authority::new());
     let url = format!("https://localhost:{}", authority.serves("elsewhere.example", &simulator, None).port());
     let mut bench = bench(&simulator, &url, "[tls]\nca_file = 'ca.pem'\n");
-    bench.file("ca.pem", authority.0.pem());
+    bench.file("ca.pem", authority.pem());
     for variable in ["NODE_TLS_REJECT_UNAUTHORIZED", "PYTHONHTTPSVERIFY", "GIT_SSL_NO_VERIFY"] {
         bench.env(variable, "0");
     }
@@ -144,10 +149,10 @@ fn a_client_certificate_is_presented_to_the_platform() {
     let url = format!("https://localhost:{}", authority.serves("localhost", &simulator, Some(&clients)).port());
     let (certificate, key) = clients.signs("runner", ExtendedKeyUsagePurpose::ClientAuth);
     let without = bench(&simulator, &url, "[tls]\nca_file = 'ca.pem'\n");
-    without.file("ca.pem", authority.0.pem());
+    without.file("ca.pem", authority.pem());
     assert_eq!(without.run(&vector()).code, 3);
     let with = bench(&simulator, &url, "[tls]\nca_file = 'ca.pem'\nclient_certificate = 'client.pem'\nclient_key = 'client.key'\n");
-    with.file("ca.pem", authority.0.pem());
+    with.file("ca.pem", authority.pem());
     with.file("client.pem", certificate.pem());
     with.file("client.key", key.serialize_pem());
     assert_eq!(with.run(&vector()).code, 0);
@@ -166,7 +171,7 @@ fn the_standard_variables_name_a_proxy_and_what_goes_without() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let proxy = proxy(authority.serves("platform.example", &simulator, None), Arc::clone(&asked));
     let mut bench = bench(&simulator, "https://platform.example", "[tls]\nca_file = 'ca.pem'\n");
-    bench.file("ca.pem", authority.0.pem());
+    bench.file("ca.pem", authority.pem());
     bench.env("HTTPS_PROXY", &format!("http://user:hunter2@{proxy}"));
     let done = bench.run(&vector());
     assert_eq!(done.code, 0, "{done:?}");

@@ -3,7 +3,7 @@
 
 use super::{loader, report};
 use crate::cli::share::{MakeArgs, TakeArgs};
-use crate::config::{Plugins, Settings};
+use crate::config::{Plugins, Read, Settings};
 use crate::exit::{Exit, Failure};
 use crate::model::{Digest, printable};
 use crate::plugin::{BUILT_IN_NAME, Loader, Metadata, Profile, Sight};
@@ -25,13 +25,17 @@ const LEAST_MIB: u64 = 16;
 pub(super) fn made(settings: &Settings, file: &Path, make: &MakeArgs) -> Result<(Artifact, About, Tested), Failure> {
     let loader = loader(&settings.plugins)?;
     let own = file.extension().is_some_and(|ending| ending == "toml" || ending == "js");
+    let cases = make.cases.clone().or_else(|| workshop::beside(file));
     let mut bytes = if own {
-        let cases = make.cases.clone().or_else(|| workshop::beside(file));
         workshop::pack(&loader, file, cases.as_deref(), make.license.as_deref(), make.source.as_deref())?
     } else {
         let mut bytes = loader.bytes(file)?;
         let said = Metadata { licenses: make.license.clone(), source: make.source.clone(), ..Metadata::default() };
         workshop::describe(&mut bytes, &said)?;
+        if let Some(cases) = &cases {
+            let reads = Read::among(&loader.inspect(file)?.reads);
+            workshop::carry(&mut bytes, &Cases::read(cases)?, &reads);
+        }
         bytes
     };
     let written = Written::of(&bytes)?;
@@ -201,7 +205,7 @@ pub(super) fn present(profile: &Profile) -> Locked {
         digest: None,
         file: profile.digest.unwrap_or_else(|| Digest::of(b"")),
         signers: Vec::new(),
-        grants: crate::config::Read::among(&granted),
+        grants: Read::among(&granted),
         settings: Digest::of(settings.to_string().as_bytes()),
         tested: None,
     }

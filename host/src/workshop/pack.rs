@@ -3,8 +3,8 @@
 
 use super::WorkshopError;
 use super::cases::Cases;
-use crate::config::Read;
-use crate::plugin::{Kind, Loader, Metadata, Packed, Packing};
+use crate::config::{Grants, Read};
+use crate::plugin::{CASES_SECTION, Kind, Loader, Metadata, Packed, Packing};
 use std::path::Path;
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
 
@@ -37,10 +37,15 @@ pub fn pack(
     let Packing { mut bytes, section, text, .. } = packing;
     append(&mut bytes, section, text.as_bytes());
     if let Some(cases) = cases {
-        append(&mut bytes, crate::plugin::CASES_SECTION, cases.to_carry(&reads).as_bytes());
+        carry(&mut bytes, &cases, &reads);
     }
     describe(&mut bytes, &about)?;
     Ok(bytes)
+}
+
+/// Adds cases to a component, with so much of their traces as it asks to see.
+pub fn carry(bytes: &mut Vec<u8>, cases: &Cases, reads: &Grants) {
+    append(bytes, CASES_SECTION, cases.to_carry(reads).as_bytes());
 }
 
 /// Adds what people want to know to a component.
