@@ -1,6 +1,7 @@
 //! The README's commands, run as they stand there, and its examples.
 
 use crate::driver::{Bench, Simulator, failed, recorded, root};
+use crate::registry::{Registry, Team};
 use serde_json::{Value, json};
 
 fn readme() -> String {
@@ -15,7 +16,7 @@ fn commands() -> Vec<String> {
 }
 
 /// Where each command is run; one that is not here is run nowhere.
-const RUN: [(&str, &str); 33] = [
+const RUN: [(&str, &str); 44] = [
     ("cargo run --release -- demo", ".ci/run"),
     ("cargo test --workspace", ".ci/run"),
     ("plugins/regex/build.sh", ".ci/run"),
@@ -49,6 +50,17 @@ const RUN: [(&str, &str); 33] = [
     ("tracejury label 0f8b41de-77c2-4c51-9f0e-2f4f2b6f9a10 INTERNAL_LOGIC_FAULT --reason missing-config", "eval.rs"),
     ("tracejury calibrate", "eval.rs"),
     ("tracejury plugin backtest refund-faults.toml --against traces.ndjson --max-flips 5", "eval.rs"),
+    ("tracejury plugin keygen acme-2026", "the twelve lines below"),
+    ("tracejury plugin test acme-rules.toml", "the twelve lines below"),
+    ("tracejury plugin push acme-rules.toml registry.example.com/acme/rules:1.0.0 --key acme-2026.key", "the twelve lines below"),
+    ("tracejury plugin verify registry.example.com/acme/rules:1.0.0 --key acme-2026.pub", "the twelve lines below"),
+    ("tracejury plugin trust registry.example.com/acme/rules:1.0.0", "the twelve lines below"),
+    ("tracejury plugin pull registry.example.com/acme/rules:1.0.0", "the twelve lines below"),
+    ("tracejury plugin backtest plugins/acme-rules.wasm --against traces.ndjson --max-flips 5", "the twelve lines below"),
+    ("tracejury run vectors.json --locked", "the twelve lines below"),
+    ("tracejury plugin update --max-flips 5 --against traces.ndjson", "the twelve lines below"),
+    ("tracejury plugin save registry.example.com/acme/rules:1.0.0 -o acme-rules.tar", "the twelve lines below"),
+    ("tracejury plugin load acme-rules.tar", "the twelve lines below"),
 ];
 
 #[test]
@@ -83,6 +95,47 @@ fn the_quick_start_works_with_the_example_vectors() {
     for line in shown.lines().take(4) {
         let what = line.split_inclusive(": ").next().unwrap();
         assert!(doctor.stdout.contains(what), "{what}: {}", doctor.stdout);
+    }
+}
+
+/// Acme's lines in a folder of its own, and those of the one who takes its rules in another, with a registry of the test's in the place of
+/// the one that is named.
+#[test]
+fn the_twelve_lines_of_sharing_work_as_they_stand() {
+    let Some(registry) = Registry::start() else { return };
+    let here = |text: &str| text.replace("registry.example.com", &registry.host);
+    let (acme, mut you) = (Team::new(), Team::new());
+    let pack = acme.pack("acme-rules", "1.0.0", "ACME", "");
+    acme.bench.file("acme-rules.toml", acme.bench.read(&pack));
+    let simulator = Simulator::script(&serde_json::from_str(include_str!("../../host/src/simulator/built_in.json")).unwrap());
+    you.bench.env.extend(Bench::against(&simulator).env);
+    let text = readme();
+    let rule = text.split("```toml\n").find(|block| block.starts_with("[[trust.from]]")).unwrap().split("```").next().unwrap();
+    you.bench.file("tracejury.toml", here(rule));
+    you.bench.file("vectors.json", std::fs::read(root().join("vectors.json")).unwrap());
+    you.bench.file("traces.ndjson", recorded("s", &failed("ACME-503")));
+    let lines: Vec<_> = commands()
+        .into_iter()
+        .filter(|line| line.contains("acme") || line.ends_with("--locked") || line.contains("plugin update"))
+        .collect();
+    assert_eq!(lines.len(), 11, "the twelfth is the rule of trust");
+    for line in lines {
+        let whose =
+            if ["keygen", "test", "push", "verify"].iter().any(|word| line.contains(&format!("plugin {word}"))) { &acme } else { &you };
+        if line.contains("plugin trust") {
+            you.bench.file("acme-2026.pub", acme.bench.read("acme-2026.pub"));
+        }
+        let line = here(&line);
+        let done = whose.bench.tracejury(&line.split(' ').skip(1).collect::<Vec<_>>());
+        assert_eq!(done.code, 0, "{line}: {done:?}");
+        if line.contains("plugin pull") {
+            // What the page shows of it is what is printed, but for the registry's name.
+            let shown =
+                text.split("```text\n").find(|block| block.starts_with(" plugin      acme-rules")).unwrap().split("```").next().unwrap();
+            for row in here(shown).lines() {
+                assert!(done.stdout.contains(row), "{row}: {}", done.stdout);
+            }
+        }
     }
 }
 

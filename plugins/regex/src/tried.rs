@@ -157,6 +157,5 @@ mod tests {
         );
         let but = verdicts.iter().find(|v| v.rule.as_deref() == Some("but")).unwrap();
         assert_eq!(but.evidence.len(), 1, "what `none` found is no evidence: {:?}", but.evidence);
-        assert_eq!(verdicts[5].evidence.len(), 2);
     }
 }
