@@ -161,6 +161,8 @@ pub enum Reply {
     Bytes(Vec<u8>),
     /// This head, and then more of the same without end, until the other side has had enough.
     Endless(String),
+    /// The same, but a byte at a time, with so many milliseconds between them.
+    Dripping(String, u64),
 }
 
 /// A registry that answers as a test likes, with the contents of a file that `plugin save` wrote.
@@ -227,6 +229,13 @@ impl Fake {
                 Reply::Honest => stream.write_all(&honest(&path, files)),
                 Reply::Bytes(bytes) => {
                     let _ = stream.write_all(&bytes);
+                    return;
+                }
+                Reply::Dripping(head, pause) => {
+                    let _ = stream.write_all(head.as_bytes());
+                    while stream.write_all(b" ").is_ok() {
+                        std::thread::sleep(std::time::Duration::from_millis(pause));
+                    }
                     return;
                 }
                 Reply::Endless(head) => {

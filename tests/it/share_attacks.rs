@@ -25,14 +25,6 @@ impl Team {
     }
 }
 
-/// What B is told of a registry that answers so. That it takes the same from an honest one stands in the test of the honest one.
-fn refused(reply: impl Fn(&str, &Fake) -> Reply + Send + Sync + 'static, words: &str) -> Fake {
-    let (_a, b, file) = two();
-    let fake = Fake::serving(&file, reply);
-    b.refuses(&["pull", &format!("{}/acme/rules:1.0.0", fake.host)], words);
-    fake
-}
-
 /// The largest blob of the file: the component.
 fn component_of(file: &std::path::Path) -> (String, Vec<u8>) {
     saved(file).into_iter().max_by_key(|(_, bytes)| bytes.len()).unwrap()
@@ -86,6 +78,19 @@ fn what_never_ends_ends() {
 }
 
 #[test]
+fn nobody_is_waited_for_forever() {
+    let (_a, b, file) = two();
+    b.bench.file("tracejury.toml", format!("{}\n[share]\ntimeout_ms = 60\n", b.bench.read("tracejury.toml")));
+    for (pause, words) in [(5, "did not come within 1 s"), (600_000, "acme/rules:1.0.0: ")] {
+        let fake = Fake::serving(&file, move |path, _| match path.ends_with("/manifests/1.0.0") {
+            true => Reply::Dripping("HTTP/1.1 200 OK\r\n\r\n".into(), pause),
+            false => Reply::Honest,
+        });
+        assert_eq!(b.refuses(&["pull", &format!("{}/acme/rules:1.0.0", fake.host)], words).code, 3);
+    }
+}
+
+#[test]
 fn a_layer_that_is_said_to_be_huge_is_not_asked_for() {
     let (_a, b, file) = two();
     b.bench.file("tracejury.toml", b.bench.read("tracejury.toml").replace("max_file_mib = 3", "max_file_mib = 1"));
@@ -102,7 +107,12 @@ fn a_registry_that_sends_us_elsewhere_is_not_followed() {
         true => Reply::Bytes(answer("307 Temporary Redirect", &format!("Location: http://{host}{path}\r\n"), b"")),
         false => Reply::Honest,
     };
-    refused(on, &format!("sends us on to {} in clear text, which is not among its hosts", elsewhere.host));
+    let (_a, mut b, file) = two();
+    // Not even where somebody has said that there is no proxy on the way to it.
+    b.bench.env("NO_PROXY", "*").env("no_proxy", "127.0.0.1");
+    let fake = Fake::serving(&file, on);
+    let words = format!("sends us on to {} in clear text, which is not among its hosts", elsewhere.host);
+    b.refuses(&["pull", &format!("{}/acme/rules:1.0.0", fake.host)], &words);
     assert_eq!(elsewhere.asked_for(""), 0);
 }
 

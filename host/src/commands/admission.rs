@@ -157,6 +157,7 @@ impl Admitted {
         let all = vec![
             ("plugin", format!("{} {}", locked.name, locked.version)),
             ("summary", self.profile.summary.clone()),
+            ("kind", super::plugins::kind(&self.profile)),
             ("from", self.reference.to_string()),
             ("digest", self.artifact.digest.to_string()),
             ("signed by", or_nothing(locked.signers.join(" "))),

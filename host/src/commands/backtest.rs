@@ -86,7 +86,8 @@ pub(super) async fn compare(settings: &Settings, plugin: &Path, against: &[PathB
     Ok(Compared { name, takes_a_seat, test: test.done(), micros })
 }
 
-fn flips(test: &Backtest) -> String {
+/// The flips as tables.
+pub(super) fn flips(test: &Backtest) -> String {
     if test.flips.is_empty() {
         return "no outcome would change its classification".to_owned();
     }

@@ -123,7 +123,8 @@ fn or_none(words: String) -> String {
     if words.is_empty() { "–".to_owned() } else { words }
 }
 
-fn kind(profile: &Profile) -> String {
+/// What kind of plugin it is, in words.
+pub(super) fn kind(profile: &Profile) -> String {
     let kind = match (profile.kind, profile.rules) {
         (Some(Kind::Rules), Some(rules)) => format!("rule pack of {rules} rules"),
         (Some(Kind::Rules), None) => "rule pack".to_owned(),

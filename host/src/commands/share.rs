@@ -122,11 +122,14 @@ fn keygen(args: &KeygenArgs) -> Result<Exit, Failure> {
         name.push(ending);
         PathBuf::from(name)
     };
-    for (file, text, mode) in [(named(".key"), private.as_str(), 0o600), (named(".pub"), public.as_str(), 0o644)] {
+    let files = [(named(".key"), private.as_str(), 0o600), (named(".pub"), public.as_str(), 0o644)];
+    if let Some((there, ..)) = files.iter().find(|(file, ..)| file.exists()) {
+        let what = format!("{}: is there already, and keys are never written over", there.display());
+        return Err(Failure::new(Exit::Usage, what, "choose another name, such as one with the year in it"));
+    }
+    for (file, text, mode) in files {
         let written = new_file(mode).open(&file).and_then(|mut opened| opened.write_all(text.as_bytes()));
-        written.map_err(|e| {
-            Failure::new(Exit::Usage, format!("{}: {e}", file.display()), "choose another name: keys are never written over")
-        })?;
+        written.map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", file.display()), "check the folder and its permissions"))?;
         report::to_stdout(&file.display().to_string());
     }
     report::to_stderr("keep the .key to yourself; give the .pub to those who shall trust you");

@@ -82,8 +82,6 @@ async fn pull_locked(settings: &Settings, take: &TakeArgs) -> Result<Exit, Failu
                 open(settings, reference).await?.pull(&reference.pinned(digest)).await?
             }
         };
-        // A file that was changed is what this is to mend: it must not stand in the way of what is locked.
-        let _ = std::fs::remove_file(&file);
         let admitted = admit(settings, (reference.clone(), artifact, signatures), take)?;
         same(locked, &admitted.locked)?;
         let file = admitted.take(settings)?;

@@ -1,11 +1,12 @@
 //! `tracejury plugin update`: what newer versions would change, and whether anything is against them.
 
 use super::admission::{Admitted, admit};
-use super::backtest::compare;
+use super::backtest::{self, compare};
 use super::shelf::{fetched, open};
 use super::{loader, settings};
 use crate::cli::share::{TakeArgs, UpdateArgs};
 use crate::config::Settings;
+use crate::eval::Backtest;
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
 use crate::plugin::Sight;
@@ -65,13 +66,13 @@ async fn update(settings: &Settings, args: &UpdateArgs, locked: &Locked, next: &
     let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
     let version = |file: &Path| Trial::of(&loader, file, Sight::AsGranted).map(|trial| version_of(&trial));
     let changes = Changes::between(&version(&file)?, &version(&admitted.written.file)?);
-    let flips = flips(settings, args, &admitted).await?;
-    shown(args.common.format, locked, next, &changes, flips.as_ref());
-    if let (Some(most), Some((flips, traces))) = (args.max_flips, flips)
-        && flips > most
+    let test = tried(settings, args, &admitted).await?;
+    shown(args.common.format, locked, next, &changes, test.as_ref());
+    if let (Some(most), Some(test)) = (args.max_flips, test)
+        && test.flips.len() > most
     {
-        let what = format!("{} of {} would change, more than --max-flips {most}", flips, plural(traces, "outcome"));
-        return Err(Failure::new(Exit::Unexpected, what, "`tracejury plugin backtest` lists them"));
+        let what = format!("{} of {} would change, more than --max-flips {most}", test.flips.len(), plural(test.traces, "outcome"));
+        return Err(Failure::new(Exit::Unexpected, what, "look at the outcomes above; if they are right, allow as many"));
     }
     if args.apply {
         let file = admitted.take(settings)?;
@@ -82,8 +83,8 @@ async fn update(settings: &Settings, args: &UpdateArgs, locked: &Locked, next: &
     Ok(())
 }
 
-/// How many outcomes would change, of how many; nothing where there is no archive to try it on.
-async fn flips(settings: &Settings, args: &UpdateArgs, admitted: &Admitted) -> Result<Option<(usize, usize)>, Failure> {
+/// What would change on recorded traces; nothing where there is no archive to try it on.
+async fn tried(settings: &Settings, args: &UpdateArgs, admitted: &Admitted) -> Result<Option<Backtest>, Failure> {
     let archive = Some(settings.plugins.archive.clone()).filter(|path| path.is_file());
     let against: Vec<PathBuf> = if args.against.is_empty() { archive.into_iter().collect() } else { args.against.clone() };
     if against.is_empty() {
@@ -94,7 +95,7 @@ async fn flips(settings: &Settings, args: &UpdateArgs, admitted: &Admitted) -> R
         return Ok(None);
     }
     let compared = compare(settings, &admitted.written.file, &against).await?;
-    Ok(Some((compared.test.flips.len(), compared.test.traces)))
+    Ok(Some(compared.test))
 }
 
 fn version_of(trial: &Trial) -> Version {
@@ -109,19 +110,17 @@ fn version_of(trial: &Trial) -> Version {
     }
 }
 
-fn shown(format: Format, locked: &Locked, next: &Reference, changes: &Changes, flips: Option<&(usize, usize)>) {
+fn shown(format: Format, locked: &Locked, next: &Reference, changes: &Changes, test: Option<&Backtest>) {
     if format == Format::Json {
-        let flips = flips.map(|(flips, traces)| json!({"flips": flips, "traces": traces}));
-        report::to_stdout(
-            &json!({"schema": 1, "plugin": locked.name, "reference": next, "changes": changes, "outcomes": flips}).to_string(),
-        );
-        return;
+        let line = json!({"schema": 1, "plugin": locked.name, "reference": next, "changes": changes, "backtest": test});
+        return report::to_stdout(&line.to_string());
     }
     let mut rows = vec![["plugin".to_owned(), locked.name.clone()], ["from".to_owned(), next.to_string()]];
     rows.extend(changes.rows());
-    rows.push([
-        "outcomes".to_owned(),
-        flips.map_or_else(|| "not tried: there is no archive".to_owned(), |(flips, traces)| format!("{flips} of {traces} would change")),
-    ]);
+    let told = |test: &Backtest| format!("{} of {} would change", test.flips.len(), test.traces);
+    rows.push(["outcomes".to_owned(), test.map_or_else(|| "not tried: there is no archive".to_owned(), told)]);
     report::to_stdout(&plain_table(&[], rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect())));
+    if let Some(test) = test.filter(|test| !test.flips.is_empty()) {
+        report::to_stdout(&format!("\n{}", backtest::flips(test)));
+    }
 }

@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::AsyncWrite;
 
 /// How many tags are asked for at a time, and how often.
@@ -28,7 +29,12 @@ pub struct Registry {
     auth: RegistryAuth,
     /// The largest component, in bytes.
     most: u64,
+    /// How long all of an artifact may take.
+    deadline: Duration,
 }
+
+/// How many times as long as one answer may be silent all of an artifact may take.
+const PATIENCE: u32 = 20;
 
 impl Registry {
     /// The registry of a reference, for components of no more than `most` bytes; trusting the system's authorities, and those of a file.
@@ -69,14 +75,22 @@ impl Registry {
         };
         let client = Client::try_from(config).map_err(|e| ShareError::failed(format!("{name}: {e}"), "check tls.ca_file"))?;
         let auth = credentials::of(name)?;
-        Ok(Self { client, guard, auth, most })
+        Ok(Self { client, guard, auth, most, deadline: settings.timeout.duration() * PATIENCE })
     }
 
     /// An artifact with its signatures.
     ///
     /// # Errors
-    /// It is not there, is none, or is not what its digests say.
+    /// It is not there, is none, is not what its digests say, or comes so slowly that somebody may want us to wait forever.
     pub async fn pull(&self, reference: &Reference) -> Result<(Artifact, Signatures), ShareError> {
+        let slow = || {
+            let what = format!("{reference}: did not come within {} s", self.deadline.as_secs());
+            ShareError::failed(what, "raise share.timeout_ms, if the registry is only slow")
+        };
+        tokio::time::timeout(self.deadline, self.pulled(reference)).await.unwrap_or_else(|_| Err(slow()))
+    }
+
+    async fn pulled(&self, reference: &Reference) -> Result<(Artifact, Signatures), ShareError> {
         self.log_in(reference, RegistryOperation::Pull).await?;
         let manifest = self.manifest(reference).await?;
         let digest = Digest::of(&manifest);
