@@ -116,6 +116,8 @@ fn a_run_held_to_the_lock_runs_nothing_else() {
         "{ungranted:?}"
     );
     b.bench.file("tracejury.toml", &settings);
+    let doctor = b.bench.tracejury(&["doctor"]).stdout;
+    assert!(doctor.contains("1 key, 1 rule") && doctor.contains("the plugins are those of plugins.lock"), "{doctor}");
     // A file that was changed is refused, and fetched again; from the shelf, since the registry is gone.
     let pulled = b.bench.dir.path().join("plugins/acme-rules.wasm");
     let mut bytes = std::fs::read(&pulled).unwrap();

@@ -43,7 +43,7 @@ pub enum ShareCommand {
 /// What makes an artifact of a plugin's file.
 #[derive(Debug, Args)]
 pub struct MakeArgs {
-    /// Cases that go along with a rule pack or script [default: NAME.cases.ndjson or cases.ndjson beside it].
+    /// Cases that go along [default: NAME.cases.ndjson or cases.ndjson beside it].
     #[arg(long, value_name = "FILE")]
     pub cases: Option<PathBuf>,
     /// Under which licence it may be used, as an SPDX expression [default: what the plugin says].

@@ -1,6 +1,6 @@
 //! `tracejury doctor`: everything a run needs, looked at from the settings to the plugins.
 
-use super::{IN_VAIN, in_vain, loader, plugins_in, privacy, trust};
+use super::{IN_VAIN, in_vain, loader, lock, plugins_in, privacy, trust};
 use crate::cli::DoctorArgs;
 use crate::config::{self, Found, Settings};
 use crate::debug_api::DebugApi;
@@ -202,6 +202,7 @@ async fn plugins(settings: &Settings) -> Vec<Check> {
         let found = format!("plugins.grants, plugins.for: no plugin is named {name}");
         checks.push(Check::warning("plugins", found, "check the name; `tracejury plugin list` shows them"));
     }
+    checks.extend(lock::checks(settings, &loaded));
     checks.extend(in_vain(&settings.merge, &loaded).into_iter().map(|found| Check::warning("merge", found, IN_VAIN)));
     checks
 }

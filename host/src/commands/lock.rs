@@ -4,6 +4,7 @@ use super::Hold;
 use super::admission::{present, today};
 use crate::cli::Common;
 use crate::config::Settings;
+use crate::doctor::Check;
 use crate::exit::{Exit, Failure};
 use crate::model::printable;
 use crate::plugin::{BUILT_IN_NAME, DEFAULT_FILE, Loaded};
@@ -80,6 +81,32 @@ pub(super) async fn execute(common: Common) -> Result<Exit, Failure> {
     }
     report::to_stderr(&format!("{} in {}; as of {}", plural(lock.plugins.len(), "plugin"), path.display(), today()));
     Ok(Exit::AsExpected)
+}
+
+/// What `doctor` has to say of trust and the lock; nothing where nobody uses them.
+pub(super) fn checks(settings: &Settings, loaded: &Loaded) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if !settings.trust.from.is_empty() || !settings.trust.keys.is_empty() {
+        checks.push(match Trusted::read(&settings.trust) {
+            Ok(trusted) => {
+                Check::ok("trust", format!("{}, {}", plural(trusted.keys(today()).len(), "key"), plural(trusted.rules().len(), "rule")))
+            }
+            Err(error) => Check::failure("trust", error.to_string(), error.help()),
+        });
+    }
+    if settings.share.lock.exists() {
+        let path = settings.share.lock.display();
+        checks.push(match Lock::read(&settings.share.lock).map(|lock| lock.differences(&in_use(loaded))) {
+            Ok(none) if none.is_empty() => Check::ok("lock", format!("the plugins are those of {path}")),
+            Ok(some) => Check::warning(
+                "lock",
+                format!("{path}: {}", some.join("; ")),
+                "`tracejury plugin pull` fetches what is locked, `plugin lock` writes down what is there",
+            ),
+            Err(error) => Check::failure("lock", error.to_string(), error.help()),
+        });
+    }
+    checks
 }
 
 /// What is in use, but for the default classifier: that comes with the program.

@@ -92,6 +92,8 @@ mod tests {
     use super::*;
     use crate::share::About;
     use chrono::DateTime;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
 
     fn saved() -> (Vec<u8>, Artifact, Signatures) {
         let dir = tempfile::tempdir().unwrap();
@@ -138,6 +140,28 @@ mod tests {
         let mut changed = bytes.clone();
         changed[at + 6] ^= 1;
         assert!(refused(&changed).contains("the bytes are not those that were named"));
+    }
+
+    proptest! {
+        /// Whatever is changed in an archive on its way: it is refused, or nothing of what counts was changed.
+        #[test]
+        fn a_changed_archive_is_refused_or_is_the_same(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+            static SAVED: LazyLock<(Vec<u8>, Artifact, Signatures)> = LazyLock::new(saved);
+            let mut bytes = SAVED.0.clone();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok((_, artifact, _)) = load(bytes.as_slice(), 1000) {
+                prop_assert_eq!(&artifact.component, &SAVED.1.component);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2048)) {
+            prop_assert!(load(bytes.as_slice(), 1000).is_err());
+            let _ = (Artifact::read(bytes.clone(), Vec::new(), Vec::new()), Signatures::read(&bytes, Vec::new()));
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ struct State {
     allowed: Allowed,
     read: AtomicU64,
     refused: Mutex<Option<ShareError>>,
+    failed: Mutex<Option<ShareError>>,
 }
 
 type Body = BoxBody<Bytes, hyper::Error>;
@@ -64,7 +65,7 @@ impl Guard {
         let failed = |e: io::Error| ShareError::failed(format!("no port could be listened on: {e}"), "check the loopback interface");
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let state = Arc::new(State { allowed, read: AtomicU64::new(0), refused: Mutex::new(None) });
+        let state = Arc::new(State { allowed, read: AtomicU64::new(0), refused: Mutex::default(), failed: Mutex::default() });
         let accepts = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self { address, state, accepts })
     }
@@ -77,6 +78,11 @@ impl Guard {
     /// What it was asked for and did not do.
     pub(super) fn refused(&self) -> Option<ShareError> {
         self.state.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it could not do: the client knows only that there was no answer.
+    pub(super) fn failed(&self) -> Option<ShareError> {
+        self.state.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -104,7 +110,10 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         return Ok(short(StatusCode::FORBIDDEN, "refused"));
     }
     let answered = if tunnel { through(request, &place, &state).await } else { forwarded(request, &place, &state).await };
-    Ok(answered.unwrap_or_else(|e| short(StatusCode::BAD_GATEWAY, &format!("{place}: {e}"))))
+    Ok(answered.unwrap_or_else(|e| {
+        state.fail(&place, &e);
+        short(StatusCode::BAD_GATEWAY, "no answer")
+    }))
 }
 
 /// Opens a tunnel, through the system's proxy where one is set.
@@ -155,6 +164,23 @@ impl State {
     /// The first refusal counts: what comes after it comes of it.
     fn refuse(&self, what: String, help: &str) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| ShareError::refused(what, help));
+    }
+}
+
+impl State {
+    fn fail(&self, place: &str, error: &io::Error) {
+        // What lies at the root says most; above it are layers of "error".
+        let mut cause: &(dyn std::error::Error + 'static) = error;
+        while let Some(next) =
+            cause.downcast_ref::<io::Error>().and_then(|e| e.get_ref().map(|e| e as &(dyn std::error::Error + 'static))).or(cause.source())
+        {
+            cause = next;
+        }
+        let error = ShareError::failed(
+            format!("{place}: cannot be reached: {cause}"),
+            "check the registry's name and port, the network, and the proxy if there is one",
+        );
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
     }
 }
 

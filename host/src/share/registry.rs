@@ -220,7 +220,7 @@ impl Registry {
         if let Some(refused) = self.guard.refused() {
             return Err(refused);
         }
-        result.map_err(|error| told(reference, &error))
+        result.map_err(|error| self.guard.failed().unwrap_or_else(|| told(reference, &error)))
     }
 }
 

@@ -77,9 +77,9 @@ impl SigningKey {
     pub fn read(file: &Path, password: &Secret) -> Result<Self, ShareError> {
         let pem = zeroize::Zeroizing::new(std::fs::read(file).map_err(|e| ShareError::file(file, &e))?);
         let pair = SigStoreKeyPair::from_encrypted_pem(&pem, password.expose().as_bytes());
-        let wrong = |e| {
-            let help = "name the file that `tracejury plugin keygen` or `cosign generate-key-pair` wrote, and its password in TRACEJURY_KEY_PASSWORD";
-            ShareError::refused(format!("{}: is no private key, or the password is another: {e}", file.display()), help)
+        let wrong = |_| {
+            let help = "name the .key file that `tracejury plugin keygen` or `cosign generate-key-pair` wrote, and its password in TRACEJURY_KEY_PASSWORD";
+            ShareError::refused(format!("{}: is no private key, or the password is another", file.display()), help)
         };
         pair.map(Self).map_err(wrong)
     }
