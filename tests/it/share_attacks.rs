@@ -293,7 +293,6 @@ fn escapes_in_what_strangers_wrote_stay_text() {
         assert!(!b.does(args).stdout.contains(['\u{1b}', '\u{7}']), "{args:?}");
     }
     // What a registry answers is shown as little.
-    let fake =
-        Fake::serving(&a.bench.dir.path().join("e.tar"), |_, _| Reply::Bytes(answer("500 Oops", "", b"\x1b[2J\x1b]0;owned\x07")));
+    let fake = Fake::serving(&a.bench.dir.path().join("e.tar"), |_, _| Reply::Bytes(answer("500 Oops", "", b"\x1b[2J\x1b]0;owned\x07")));
     b.refuses(&["pull", &format!("{}/acme/rules:1.0.0", fake.host)], "acme/rules:1.0.0: ");
 }
