@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::workshop::WorkshopError;
 
 /// How the process ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// Everything as expected.
     AsExpected = 0,

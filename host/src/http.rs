@@ -1,6 +1,7 @@
 //! The one HTTP client: timeouts, size limits, and errors that say whether a request may be repeated. It knows no API and
 //! logs no header and no body.
 
+mod packed;
 mod probe;
 mod public;
 mod trust;
@@ -9,7 +10,8 @@ pub use probe::{Found, Stage, proxy_for};
 pub use public::{NotPublic, check_literal};
 pub use trust::Trust;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use packed::{Body, Unread};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -120,7 +122,8 @@ impl Http {
                 // ambiguous.
                 .pool_idle_timeout(Duration::from_secs(4))
                 // A redirect would carry a token or a signed body to a host nobody named.
-                .redirect(reqwest::redirect::Policy::none());
+                .redirect(reqwest::redirect::Policy::none())
+                .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]));
             let builder = match reach {
                 Reach::Anywhere => builder,
                 Reach::PublicOnly => builder.dns_resolver(Arc::new(public::PublicOnly)),
@@ -181,26 +184,32 @@ impl Http {
     }
 
     async fn read(&self, mut response: reqwest::Response, reply: &mut Reply) -> Result<(), CallError> {
+        let unread = |why| match why {
+            Unread::TooLarge => CallError::TooLarge(format!("the answer is larger than {} MiB", self.max_body >> 20)),
+            Unread::Broken => CallError::Ambiguous("the answer is packed, and was cut off or is broken".to_owned()),
+        };
+        let mut body = Body::of(&reply.headers, self.max_body);
         while let Some(chunk) = response.chunk().await.map_err(sort)? {
-            let length = reply.body.len() + chunk.len();
-            if length > self.max_body {
-                return Err(CallError::TooLarge(format!("the answer is larger than {} MiB", self.max_body >> 20)));
-            }
-            if length > LARGE && reply.turn.is_none() {
+            if body.len() + chunk.len() > LARGE && reply.turn.is_none() {
                 // Waiting counts as time of the request. The semaphore is never closed.
                 reply.turn = Arc::clone(&self.large).acquire_owned().await.ok();
             }
-            reply.body.extend_from_slice(&chunk);
+            body.push(&chunk).map_err(unread)?;
         }
-        Ok(())
+        let (bytes, ended) = body.finish();
+        reply.body = bytes;
+        ended.map_err(unread)
     }
 }
 
 async fn read_error(mut response: reqwest::Response, body: &mut Vec<u8>) {
-    while body.len() < MAX_ERROR {
-        let Ok(Some(chunk)) = response.chunk().await else { break };
-        body.extend_from_slice(chunk.get(..MAX_ERROR - body.len()).unwrap_or(&chunk));
+    let mut read = Body::of(response.headers(), MAX_ERROR);
+    while let Ok(Some(chunk)) = response.chunk().await {
+        if read.push(&chunk).is_err() {
+            break;
+        }
     }
+    *body = read.finish().0;
 }
 
 /// Whether a URL leads to this very machine.

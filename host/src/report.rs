@@ -202,7 +202,7 @@ pub fn to_stderr(text: &str) {
 pub fn fail(what: &str, help: &str) {
     let bold = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
     let lines: Vec<_> = what.lines().map(printable).collect();
-    to_stderr(&format!("{bold}error:{bold:#} {}\n  help: {help}", lines.join("\n")));
+    to_stderr(&format!("{bold}error:{bold:#} {}\n  help: {}", lines.join("\n"), printable(help)));
 }
 
 /// Has panics told by their place alone: what a panic says may quote what must not be seen.

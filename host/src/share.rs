@@ -27,7 +27,7 @@ pub use reference::Reference;
 pub use registry::Registry;
 pub use shelf::{Kept, Shelf};
 pub use signature::{PublicKey, Signature, Signatures, SigningKey};
-pub use trust::{Trusted, Vouched};
+pub use trust::{Came, Trusted, Vouched};
 
 /// Why something is not shared, by what the caller may do next.
 #[derive(Debug, Clone, thiserror::Error)]

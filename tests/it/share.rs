@@ -125,7 +125,23 @@ fn a_run_held_to_the_lock_runs_nothing_else() {
     std::fs::write(&pulled, &bytes).unwrap();
     refused("acme-rules is sha256:");
     drop(registry);
+    let before = b.bench.read("plugins.lock");
     assert!(b.does(&["pull"]).stdout.contains("acme-rules 1.0.0"));
+    // What was reviewed stays as it was, whatever the settings say now; and a key that has expired since has signed in its time.
+    std::fs::remove_file(&pulled).unwrap();
+    b.bench.file(
+        "tracejury.toml",
+        format!("[plugins.for.acme-rules]\ndeadline_ms = 77\n{settings}expires = '{}'\n", chrono::Utc::now().date_naive()),
+    );
+    b.does(&["pull"]);
+    assert_eq!(b.bench.read("plugins.lock"), before);
+    refused("acme-rules has other limits");
+    b.bench.file("tracejury.toml", &settings);
+    // Where there is no lock there is nothing to be held to.
+    std::fs::rename(b.bench.dir.path().join("plugins.lock"), b.bench.dir.path().join("elsewhere.lock")).unwrap();
+    refused("plugins.lock: is not there");
+    assert_eq!(b.plugin(&["pull"]).code, 3);
+    std::fs::rename(b.bench.dir.path().join("elsewhere.lock"), b.bench.dir.path().join("plugins.lock")).unwrap();
     assert_eq!(locked(&b, "ACME").code, 0);
     // Revoked, its word counts no more, whether a run is held to the lock or not.
     b.bench.file("tracejury.toml", format!("{settings}revoked = 'stolen'\n"));
@@ -162,6 +178,30 @@ fn an_artifact_is_carried_by_hand_with_all_that_proves_it() {
     assert_eq!(std::fs::read(b.bench.dir.path().join("again.tar")).unwrap(), std::fs::read(file).unwrap());
     b.does(&["remove", "registry.example.com/acme/rules:1.0.0"]);
     assert!(!b.does(&["list", "--available"]).stdout.contains("acme"));
+}
+
+#[test]
+fn processes_side_by_side_take_plugins_into_use_and_lose_none() {
+    let a = Team::new();
+    a.does(&["keygen", "acme"]);
+    let b = Team::trusting(&a, &["acme"], "", "");
+    let names = ["acme-one", "acme-two", "acme-three"];
+    for name in names {
+        let pack = a.pack(name, "1.0.0", "ACME", "");
+        a.does(&["save", &pack, "--as", &format!("r.example.com/{name}:1.0.0"), "--key", "acme.key", "-o", &format!("{name}.tar")]);
+    }
+    let load = |name: &str| {
+        b.bench.command(&["plugin", "load", a.bench.dir.path().join(format!("{name}.tar")).to_str().unwrap()]).spawn().unwrap()
+    };
+    let loads: Vec<_> = names.iter().map(|name| load(name)).collect();
+    for mut load in loads {
+        assert!(load.wait().unwrap().success());
+    }
+    let (lock, shelf) = (b.bench.read("plugins.lock"), b.does(&["list", "--available"]).stdout);
+    for name in names {
+        assert!(lock.contains(&format!("name = \"{name}\"")) && shelf.contains(name), "{lock}{shelf}");
+    }
+    assert_eq!(locked(&b, "ACME").code, 0);
 }
 
 #[test]
@@ -294,11 +334,8 @@ fn a_registry_that_asks_who_we_are_is_told_what_is_meant_for_it_alone() {
     c.refuses(&["pull", &reference], "Docker's configuration gives no credentials");
     let helper = c
         .bench
-        .file("bin/docker-credential-of-a-test", "#!/bin/sh\necho '{\"ServerURL\":\"x\",\"Username\":\"b\",\"Secret\":\"s3cret-of-b\"}'\n");
+        .file("bin/docker-credential-of-a-test", "#!/bin/sh\ncat >/dev/null\necho '{\"ServerURL\":\"x\",\"Username\":\"b\",\"Secret\":\"s3cret-of-b\"}'\n");
     std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut c = c;
-    let path = format!("{}:{}", helper.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    c.bench.env("PATH", &path);
     c.does(&["pull", &reference]);
 }
 

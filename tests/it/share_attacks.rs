@@ -4,6 +4,7 @@ use crate::driver::{failed, recorded};
 use crate::guests::component;
 use crate::registry::{Fake, Registry, Reply, Team, another_client, answer, saved};
 use crate::ten_minutes::skipped;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// A, with a signed pack in a file; B, who trusts A.
@@ -211,6 +212,67 @@ fn an_older_version_and_other_bytes_of_the_same_are_refused() {
     b.does(&["pull", &old, "--allow-downgrade"]);
     // Whoever pushes is told before others are.
     a.refuses(&["push", &a.pack("acme-rules", "1.0.0", "EVIL", ""), &old], "is there already");
+}
+
+#[test]
+fn an_old_version_under_the_tag_of_a_new_one_is_refused() {
+    let (_a, b, file) = two();
+    let fake = Fake::serving(&file, |path, fake| match path.ends_with("/manifests/1.3.0") {
+        true => Reply::Bytes(answer(
+            "307 Temporary Redirect",
+            &format!("Location: http://{}/v2/acme/rules/manifests/1.0.0\r\n", fake.host),
+            b"",
+        )),
+        false => Reply::Honest,
+    });
+    let reference = format!("{}/acme/rules:1.3.0", fake.host);
+    b.refuses(&["pull", &reference], "the plugin says that it is 1.0.0, and its tag says 1.3.0");
+}
+
+#[test]
+fn what_is_packed_is_not_unpacked_without_end() {
+    let (_a, b, file) = two();
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    (0..64).for_each(|_| packer.write_all(&[b' '; 1 << 20]).unwrap());
+    let bomb = packer.finish().unwrap();
+    let fake = Fake::serving(&file, move |path, _| match path.ends_with("/manifests/1.0.0") {
+        true => Reply::Bytes(answer("200 OK", "Content-Encoding: gzip\r\n", &bomb)),
+        false => Reply::Honest,
+    });
+    // It is what came, some kilobytes, that is no manifest.
+    b.refuses(&["pull", &format!("{}/acme/rules:1.0.0", fake.host)], "the manifest is none");
+}
+
+#[test]
+fn a_token_that_is_none_ends_no_program() {
+    let (_a, b, file) = two();
+    let fake = Fake::serving(&file, |path, fake| match path {
+        path if path.starts_with("/token") => Reply::Bytes(answer("200 OK", "", br#"{"token":"a\nb"}"#)),
+        _ => Reply::Bytes(answer(
+            "401 Unauthorized",
+            &format!("WWW-Authenticate: Bearer realm=\"http://{}/token\",service=\"s\"\r\n", fake.host),
+            b"",
+        )),
+    });
+    let refused = b.refuses(&["pull", &format!("{}/acme/rules:1.0.0", fake.host)], "answered with what no client can read");
+    assert_eq!(refused.code, 3);
+}
+
+#[test]
+fn newer_versions_are_found_however_few_tags_come_at_a_time() {
+    let (_a, b, file) = two();
+    let fake = Fake::serving(&file, |path, _| {
+        let tags = |tags: &str| Reply::Bytes(answer("200 OK", "", format!(r#"{{"name":"acme/rules","tags":[{tags}]}}"#).as_bytes()));
+        match path.split_once("/tags/list") {
+            None => Reply::Honest,
+            Some((_, query)) if query.contains("last=1.1.0") => tags(r#""1.2.0""#),
+            Some((_, query)) if query.contains("last=1.2.0") => tags(""),
+            Some(_) => tags(r#""1.0.0","1.1.0""#),
+        }
+    });
+    b.does(&["pull", &format!("{}/acme/rules:1.0.0", fake.host)]);
+    let looked = b.plugin(&["update"]);
+    assert!(looked.code == 3 && looked.stderr.contains("acme/rules:1.2.0: is not there"), "{looked:?}");
 }
 
 #[test]

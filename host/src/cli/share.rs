@@ -5,6 +5,13 @@ use crate::share::Reference;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    refused: nothing was changed, and the words on stderr say which rule is against it
+  2    usage, settings, or an invalid file
+  3    a registry cannot be reached, does not let us, or has nothing there";
+
 const UPDATE_EXIT_CODES: &str = "\
 Exit codes:
   0    all is current, or what would change is shown, or taken with --apply
@@ -16,14 +23,17 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum ShareCommand {
     /// Give a plugin to others: put it into a registry, with its tests, licence, SBOM and budget.
+    #[command(after_help = EXIT_CODES)]
     Push(PushArgs),
     /// Take a plugin of others into use, if it is trusted and its tests pass here; without a reference, all of plugins.lock.
+    #[command(after_help = EXIT_CODES)]
     Pull(PullArgs),
     /// Make a pair of keys: NAME.key, encrypted with TRACEJURY_KEY_PASSWORD, and NAME.pub, in the form cosign reads.
     Keygen(KeygenArgs),
     /// Sign what lies in a registry, beside the signatures that are there.
     Sign(SignArgs),
     /// Check the signatures of an artifact, of a registry or a file.
+    #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
     /// Show the keys and rules of [trust], or what they say of a reference.
     Trust(TrustArgs),
@@ -35,6 +45,7 @@ pub enum ShareCommand {
     /// Write an artifact to one file, with its signatures and its proof, to be carried by hand.
     Save(SaveArgs),
     /// Take a plugin into use from such a file; no network is touched.
+    #[command(after_help = EXIT_CODES)]
     Load(LoadArgs),
     /// Take a plugin out of use; or, by its reference, off the shelf.
     Remove(RemoveArgs),

@@ -9,7 +9,8 @@ use crate::model::{Digest, printable};
 use crate::plugin::{BUILT_IN_NAME, Loader, Metadata, Profile, Sight};
 use crate::report::plural;
 use crate::share::{
-    About, Artifact, Budget, Kept, Lock, Locked, Older, Proof, Reference, ShareError, Shelf, Signatures, Tested, Trusted, alike, attach,
+    About, Artifact, Budget, Came, Kept, Lock, Locked, Older, Proof, Reference, ShareError, Shelf, Signatures, Tested, Trusted, alike,
+    attach,
 };
 use crate::workshop::{self, Cases, Trial};
 use chrono::{NaiveDate, Utc};
@@ -68,6 +69,16 @@ pub(super) fn made(settings: &Settings, file: &Path, make: &MakeArgs) -> Result<
     Ok((Artifact::of(bytes, &about, Utc::now()), about, tested))
 }
 
+/// An artifact as it came, of which nothing is known yet.
+pub(super) struct Arrival {
+    pub(super) reference: Reference,
+    pub(super) artifact: Artifact,
+    pub(super) signatures: Signatures,
+    pub(super) came: Came,
+    /// The day whose keys count: today, or the day on which it was taken first.
+    pub(super) on: NaiveDate,
+}
+
 /// An artifact that may be used, as long as nothing changes until it is.
 pub(super) struct Admitted {
     pub(super) reference: Reference,
@@ -79,21 +90,20 @@ pub(super) struct Admitted {
     pub(super) written: Written,
     rule: String,
     sbom: Option<Value>,
+    older: Older,
 }
 
 /// Whether an artifact may be used: trusted, what it says it is, what fits beside the other plugins, and passing its own tests here.
-pub(super) fn admit(
-    settings: &Settings,
-    (reference, artifact, signatures): (Reference, Artifact, Signatures),
-    take: &TakeArgs,
-) -> Result<Admitted, Failure> {
+pub(super) fn admit(settings: &Settings, arrival: Arrival, take: &TakeArgs) -> Result<Admitted, Failure> {
+    let Arrival { reference, artifact, signatures, came, on } = arrival;
     let trusted = Trusted::read(&settings.trust)?;
-    let vouched = trusted.vouch(&reference, artifact.digest, &signatures, today())?;
+    let vouched = trusted.vouch(&reference, artifact.digest, &signatures, came, on)?;
     let written = Written::of(&artifact.component)?;
     let loader = loader(&settings.plugins)?;
     let profile = loader.inspect(&written.file)?;
     let name = profile.name.clone();
     trusted.may_bear(&reference, &name)?;
+    own_version(&reference, &profile.version)?;
     if name == BUILT_IN_NAME || alike(&name, BUILT_IN_NAME) {
         let what = format!("{reference}: is named {name:?}, as the default classifier, or looks like it");
         return Err(refused(what, "ask its author for another name"));
@@ -105,10 +115,12 @@ pub(super) fn admit(
         digest: Some(artifact.digest),
         reference: Some(reference.clone()),
         signers: vouched.signers,
+        keys: vouched.keys,
         tested: None,
         ..present(&profile)
     };
-    lock.admits(&locked, if take.allow_downgrade { Older::Allowed } else { Older::Refused })?;
+    let older = if take.allow_downgrade { Older::Allowed } else { Older::Refused };
+    lock.admits(&locked, older)?;
     beside_others(settings, &loader, &name, &lock)?;
     let proof = Proof::read(&artifact.component);
     if take.no_verify {
@@ -120,21 +132,41 @@ pub(super) fn admit(
         locked.tested = Some(passes(settings, &written, &name, proof.budget)?);
     }
     let rule = trusted.told(&reference)?;
-    Ok(Admitted { reference, locked, profile, artifact, signatures, written, rule, sbom: proof.sbom })
+    Ok(Admitted { reference, locked, profile, artifact, signatures, written, rule, sbom: proof.sbom, older })
 }
 
 impl Admitted {
     /// Takes it into use: a copy to the shelf, the component into the folder of plugins, a line into the lock.
     pub(super) fn take(&self, settings: &Settings) -> Result<PathBuf, Failure> {
+        let shelf = self.shelve(settings)?;
+        shelf.alone(|| {
+            // Read and asked anew: another process may have written to it since.
+            let mut lock = Lock::read(&settings.share.lock)?;
+            lock.admits(&self.locked, self.older)?;
+            lock.put(self.locked.clone());
+            // Before the component is there: what is locked and absent is fetched, what is there and not locked would be held to nothing.
+            lock.write(&settings.share.lock)?;
+            self.put_into_folder(settings)
+        })?
+    }
+
+    /// The same for what is locked already: the lock stays as it was reviewed.
+    pub(super) fn take_again(&self, settings: &Settings) -> Result<PathBuf, Failure> {
+        self.shelve(settings)?;
+        self.put_into_folder(settings)
+    }
+
+    fn shelve(&self, settings: &Settings) -> Result<Shelf, Failure> {
         let kept = Kept::new(self.reference.clone(), self.artifact.digest, &self.locked.name, &self.locked.version, &self.locked.signers);
-        Shelf::of(&settings.share)?.put(&kept, &self.artifact, &self.signatures)?;
+        let shelf = Shelf::of(&settings.share)?;
+        shelf.put(&kept, &self.artifact, &self.signatures)?;
+        Ok(shelf)
+    }
+
+    fn put_into_folder(&self, settings: &Settings) -> Result<PathBuf, Failure> {
         let file = settings.plugins.dir.join(format!("{}.wasm", self.locked.name));
         workshop::write_whole(&file, &self.artifact.component)
             .map_err(|e| Failure::new(Exit::CouldNotRun, format!("{}: {e}", file.display()), "check the folder's permissions"))?;
-        // Read anew: another process may have written to it meanwhile.
-        let mut lock = Lock::read(&settings.share.lock)?;
-        lock.put(self.locked.clone());
-        lock.write(&settings.share.lock)?;
         Ok(file)
     }
 
@@ -206,9 +238,21 @@ pub(super) fn present(profile: &Profile) -> Locked {
         digest: None,
         file: profile.digest.unwrap_or_else(|| Digest::of(b"")),
         signers: Vec::new(),
+        keys: Vec::new(),
         grants: Read::among(&granted),
         settings: Digest::of(settings.to_string().as_bytes()),
         tested: None,
+    }
+}
+
+/// Whether a tag that is a version is that of the plugin: else an old one could go by the name of a new one.
+pub(super) fn own_version(reference: &Reference, version: &str) -> Result<(), Failure> {
+    match reference.tag().filter(|tag| semver::Version::parse(tag).is_ok() && *tag != version) {
+        None => Ok(()),
+        Some(tag) => {
+            let what = format!("{reference}: the plugin says that it is {}, and its tag says {tag}", printable(version));
+            Err(refused(what, "a tag that is a version is the plugin's own; others, such as `stable`, are free"))
+        }
     }
 }
 

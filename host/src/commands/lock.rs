@@ -9,11 +9,15 @@ use crate::exit::{Exit, Failure};
 use crate::model::printable;
 use crate::plugin::{BUILT_IN_NAME, DEFAULT_FILE, Loaded};
 use crate::report::{self, plural};
-use crate::share::{Lock, Locked, ShareError, Trusted};
+use crate::share::{Lock, Locked, ShareError, Shelf, Trusted};
+use std::path::Path;
 
 /// Holds the plugins of a run to the lock, or to what is trusted of those that came from others.
 pub(super) fn hold(settings: &Settings, loaded: &Loaded, hold: Hold) -> Result<(), Failure> {
-    let lock = Lock::read(&settings.share.lock)?;
+    // A run that is refused has not found anything out: that is no "not as expected".
+    let could_not = |error: ShareError| Failure { exit: Exit::CouldNotRun, ..error.into() };
+    let path = if hold == Hold::AsLocked { there(settings)? } else { &settings.share.lock };
+    let lock = Lock::read(path).map_err(could_not)?;
     let now = in_use(loaded);
     if hold == Hold::AsLocked {
         if let Some(error) = loaded.refused().next() {
@@ -30,12 +34,11 @@ pub(super) fn hold(settings: &Settings, loaded: &Loaded, hold: Hold) -> Result<(
     if foreign.is_empty() {
         return Ok(());
     }
-    let trusted = Trusted::read(&settings.trust)?;
+    let trusted = Trusted::read(&settings.trust).map_err(could_not)?;
     for locked in foreign {
         let Some(present) = now.iter().find(|present| present.name == locked.name) else { continue };
-        let could_not = |error: ShareError| Failure { exit: Exit::CouldNotRun, ..error.into() };
         if let Some(reference) = &locked.reference {
-            trusted.stands(reference, &locked.name, &locked.signers).map_err(could_not)?;
+            trusted.stands(reference, &locked.name, &locked.signers, &locked.keys).map_err(could_not)?;
             trusted.may_see(reference, &locked.name, &present.grants).map_err(could_not)?;
         }
         if present.file != locked.file {
@@ -48,14 +51,34 @@ pub(super) fn hold(settings: &Settings, loaded: &Loaded, hold: Hold) -> Result<(
     Ok(())
 }
 
+/// The lock, which must be there: one that is not would hold to nothing.
+pub(super) fn there(settings: &Settings) -> Result<&Path, Failure> {
+    let path = &settings.share.lock;
+    if path.is_file() {
+        return Ok(path);
+    }
+    let what = format!("{}: is not there", path.display());
+    Err(Failure::new(Exit::CouldNotRun, what, "check the folder you are in, and share.lock; `tracejury plugin lock` writes one"))
+}
+
 /// Writes the plugins as they are now into the lock.
 pub(super) async fn execute(common: Common) -> Result<Exit, Failure> {
     let settings = super::settings(&common)?;
     let (_, loaded) = super::loaded(&settings.plugins).await?;
+    let lock = Shelf::of(&settings.share)?.alone(|| written(&settings, &loaded))??;
+    for locked in &lock.plugins {
+        let from = locked.reference.as_ref().map_or_else(|| "your own".to_owned(), ToString::to_string);
+        report::to_stdout(&printable(&format!("{} {} {from}", locked.name, locked.version)));
+    }
+    report::to_stderr(&format!("{} in {}; as of {}", plural(lock.plugins.len(), "plugin"), settings.share.lock.display(), today()));
+    Ok(Exit::AsExpected)
+}
+
+fn written(settings: &Settings, loaded: &Loaded) -> Result<Lock, Failure> {
     let path = &settings.share.lock;
     let before = Lock::read(path)?;
     let mut lock = Lock::default();
-    for present in in_use(&loaded) {
+    for present in in_use(loaded) {
         match before.find(&present.name).filter(|locked| locked.reference.is_some()) {
             None => lock.put(present),
             Some(locked) if locked.file == present.file => {
@@ -75,12 +98,7 @@ pub(super) async fn execute(common: Common) -> Result<Exit, Failure> {
         }
     }
     lock.write(path)?;
-    for locked in &lock.plugins {
-        let from = locked.reference.as_ref().map_or_else(|| "your own".to_owned(), ToString::to_string);
-        report::to_stdout(&printable(&format!("{} {} {from}", locked.name, locked.version)));
-    }
-    report::to_stderr(&format!("{} in {}; as of {}", plural(lock.plugins.len(), "plugin"), path.display(), today()));
-    Ok(Exit::AsExpected)
+    Ok(lock)
 }
 
 /// What `doctor` has to say of trust and the lock; nothing where nobody uses them.

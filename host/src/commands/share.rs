@@ -1,6 +1,6 @@
 //! `tracejury plugin push`, `save`, `keygen`, `sign`, `verify` and `trust`: what is given to others, and by whose word.
 
-use super::admission::{made, today};
+use super::admission::{Arrival, made, own_version, today};
 use super::shelf::{fetched, loaded_from, most, open};
 use super::{lock, settings, shelf, update};
 use crate::cli::ShareCommand;
@@ -9,7 +9,7 @@ use crate::config::{Key, Origin, Settings, Trust};
 use crate::exit::{Exit, Failure};
 use crate::model::{Secret, printable};
 use crate::report::{self, Format, plain_table};
-use crate::share::{self, Artifact, Reference, ShareError, Shelf, Signatures, SigningKey, Tested, Trusted};
+use crate::share::{self, Artifact, Came, Reference, ShareError, Shelf, Signatures, SigningKey, Tested, Trusted};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -37,31 +37,24 @@ async fn push(args: PushArgs) -> Result<Exit, Failure> {
     // Asked first: what cannot be signed should not lie there unsigned.
     let key = args.make.key.as_deref().map(signing_key).transpose()?;
     let (artifact, about, tested) = made(&settings, &args.file, &args.make)?;
-    if args.reference.tag().is_some_and(|tag| tag != about.version && tag != "latest") {
-        report::warn(
-            &format!("the tag of {} is not the plugin's version, {}", args.reference, printable(&about.version)),
-            "name it by its version: `plugin update` looks for newer ones by their tags",
-        );
-    }
+    own_version(&args.reference, &about.version)?;
     let registry = open(&settings, &args.reference).await?;
     match registry.digest(&args.reference).await {
         Ok(there) if there != artifact.digest && args.reference.tag() == Some(about.version.as_str()) => {
             let what = format!("{} is there already, as {there}", args.reference);
-            return Err(ShareError::Refused {
-                what,
-                help: "give the plugin a new version: those who locked this one would refuse it".to_owned(),
-            }
-            .into());
+            let help = "give the plugin a new version: those who locked this one would refuse it".to_owned();
+            return Err(ShareError::Refused { what, help }.into());
         }
         Ok(_) | Err(ShareError::Absent(_)) => {}
         Err(other) => return Err(other.into()),
     }
-    registry.push(&args.reference, &artifact).await?;
+    // The signature first: at no time does it lie there unsigned.
     if let Some(key) = &key {
         let mut signatures = registry.signatures(&args.reference, artifact.digest).await?;
         signatures.add(key.sign(&args.reference.place(), artifact.digest)?);
         registry.push_signatures(&args.reference, artifact.digest, &signatures).await?;
     }
+    registry.push(&args.reference, &artifact).await?;
     told(args.common.format, &args.reference, &artifact, &tested, key.is_some());
     Ok(Exit::AsExpected)
 }
@@ -90,7 +83,8 @@ async fn save(args: SaveArgs) -> Result<Exit, Failure> {
     let (reference, artifact, signatures) = match &args.reference {
         Some(reference) => {
             let key = args.make.key.as_deref().map(signing_key).transpose()?;
-            let (artifact, ..) = made(&settings, Path::new(&args.artifact), &args.make)?;
+            let (artifact, about, _) = made(&settings, Path::new(&args.artifact), &args.make)?;
+            own_version(reference, &about.version)?;
             let signed = key.map(|key| key.sign(&reference.place(), artifact.digest)).transpose()?;
             (reference.clone(), artifact, Signatures(signed.into_iter().collect()))
         }
@@ -101,7 +95,10 @@ async fn save(args: SaveArgs) -> Result<Exit, Failure> {
         None => {
             let reference: Reference = args.artifact.parse()?;
             match Shelf::of(&settings.share)?.get(&reference, None, most(&settings)) {
-                Err(ShareError::Absent(_)) => fetched(&settings, &reference).await?,
+                Err(ShareError::Absent(_)) => {
+                    let Arrival { reference, artifact, signatures, .. } = fetched(&settings, &reference).await?;
+                    (reference, artifact, signatures)
+                }
                 other => other?,
             }
         }
@@ -151,6 +148,12 @@ async fn sign(args: SignArgs) -> Result<Exit, Failure> {
     let key = signing_key(&args.key)?;
     let registry = open(&settings, &args.reference).await?;
     let digest = registry.digest(&args.reference).await?;
+    if args.reference.digest().is_none() {
+        report::warn(
+            &format!("what is signed is {digest}: that is what the registry says that {} stands for", args.reference),
+            "to sign what you know, name the digest that `plugin push` printed (REFERENCE@sha256:…), or let `push --key` sign",
+        );
+    }
     let mut signatures = registry.signatures(&args.reference, digest).await?;
     signatures.add(key.sign(&args.reference.place(), digest)?);
     registry.push_signatures(&args.reference, digest, &signatures).await?;
@@ -162,8 +165,8 @@ async fn sign(args: SignArgs) -> Result<Exit, Failure> {
 async fn verify(args: VerifyArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
     let trusted = Trusted::read(&if args.key.is_empty() { settings.trust.clone() } else { these(&args.key) })?;
-    let (reference, artifact, signatures) = gotten(&settings, &args.artifact).await?;
-    let vouched = trusted.vouch(&reference, artifact.digest, &signatures, today())?;
+    let Arrival { reference, artifact, signatures, came, on } = gotten(&settings, &args.artifact).await?;
+    let vouched = trusted.vouch(&reference, artifact.digest, &signatures, came, on)?;
     match args.common.format {
         Format::Json => report::to_stdout(
             &json!({"schema": 1, "reference": reference, "digest": artifact.digest, "signers": vouched.signers}).to_string(),
@@ -178,13 +181,13 @@ async fn verify(args: VerifyArgs) -> Result<Exit, Failure> {
 }
 
 /// The artifact of a file or a registry. Nothing of it is run or kept, so that it need not be trusted yet.
-async fn gotten(settings: &Settings, artifact: &str) -> Result<(Reference, Artifact, Signatures), Failure> {
+async fn gotten(settings: &Settings, artifact: &str) -> Result<Arrival, Failure> {
     if Path::new(artifact).is_file() {
         return loaded_from(settings, Path::new(artifact));
     }
     let reference: Reference = artifact.parse()?;
     let (artifact, signatures) = open(settings, &reference).await?.pull(&reference).await?;
-    Ok((reference, artifact, signatures))
+    Ok(Arrival { reference, artifact, signatures, came: Came::FromRegistry, on: today() })
 }
 
 /// Trust in nothing but these keys, for any place.

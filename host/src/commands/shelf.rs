@@ -1,14 +1,15 @@
 //! `tracejury plugin pull`, `load`, `remove` and `list --available`: what is taken into use, and what lies on the shelf.
 
-use super::admission::{Admitted, admit};
-use super::settings;
+use super::admission::{Admitted, Arrival, admit, today};
+use super::{lock, settings};
 use crate::cli::Common;
 use crate::cli::share::{LoadArgs, PullArgs, RemoveArgs, TakeArgs};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::model::{Digest, printable};
 use crate::report::{self, Format, plain_table, plural};
-use crate::share::{self, Artifact, Lock, Locked, Reference, Registry, ShareError, Shelf, Signatures, Trusted};
+use crate::share::{self, Came, Lock, Locked, Reference, Registry, ShareError, Shelf, Trusted};
+use chrono::NaiveDate;
 
 pub(super) async fn pull(args: PullArgs) -> Result<Exit, Failure> {
     let settings = settings(&args.common)?;
@@ -23,11 +24,12 @@ pub(super) fn load(args: LoadArgs) -> Result<Exit, Failure> {
 }
 
 /// The artifact of a file that `save` wrote.
-pub(super) fn loaded_from(settings: &Settings, file: &std::path::Path) -> Result<(Reference, Artifact, Signatures), Failure> {
+pub(super) fn loaded_from(settings: &Settings, file: &std::path::Path) -> Result<Arrival, Failure> {
     let opened = std::fs::File::open(file);
     let opened = opened
         .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", file.display()), "name a file that `tracejury plugin save` wrote"))?;
-    Ok(share::load(std::io::BufReader::new(opened), most(settings))?)
+    let (reference, artifact, signatures) = share::load(std::io::BufReader::new(opened), most(settings))?;
+    Ok(Arrival { reference, artifact, signatures, came: Came::ByHand, on: today() })
 }
 
 /// The largest component that is taken, in bytes.
@@ -36,18 +38,18 @@ pub(super) fn most(settings: &Settings) -> u64 {
 }
 
 /// What lies under a reference now. Whether anything may come from there is asked first.
-pub(super) async fn fetched(settings: &Settings, reference: &Reference) -> Result<(Reference, Artifact, Signatures), Failure> {
+pub(super) async fn fetched(settings: &Settings, reference: &Reference) -> Result<Arrival, Failure> {
     Trusted::read(&settings.trust)?.admits(reference)?;
     let registry = open(settings, reference).await?;
     let (artifact, signatures) = registry.pull(reference).await?;
-    Ok((reference.clone(), artifact, signatures))
+    Ok(Arrival { reference: reference.clone(), artifact, signatures, came: Came::FromRegistry, on: today() })
 }
 
 pub(super) async fn open(settings: &Settings, reference: &Reference) -> Result<Registry, ShareError> {
     Registry::open(&settings.share, &settings.tls.ca_file, reference, most(settings)).await
 }
 
-fn taken(settings: &Settings, fetched: (Reference, Artifact, Signatures), take: &TakeArgs, format: Format) -> Result<Exit, Failure> {
+fn taken(settings: &Settings, fetched: Arrival, take: &TakeArgs, format: Format) -> Result<Exit, Failure> {
     let admitted = admit(settings, fetched, take)?;
     let file = admitted.take(settings)?;
     match format {
@@ -64,32 +66,44 @@ pub(super) fn show(admitted: &Admitted) {
     report::to_stdout(&plain_table(&[], admitted.told().into_iter().map(|(name, value)| vec![name.to_owned(), value])));
 }
 
-/// All that the lock names and the folder lacks: from the shelf, else from where it came, and nothing but what is locked.
+/// All that the lock names: from the shelf, else from where it came, and nothing but what is locked. The lock stays as it was reviewed;
+/// of what is there already the signatures are checked.
 async fn pull_locked(settings: &Settings, take: &TakeArgs) -> Result<Exit, Failure> {
-    let lock = Lock::read(&settings.share.lock)?;
-    let shelf = Shelf::of(&settings.share)?;
-    let mut fetched_now = 0;
+    let lock = Lock::read(lock::there(settings)?)?;
+    let (mut taken, mut there) = (0, 0);
     for locked in &lock.plugins {
         let (Some(reference), Some(digest)) = (&locked.reference, locked.digest) else { continue };
         let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
-        if std::fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == locked.file) {
-            continue;
-        }
-        let (artifact, signatures) = match shelf.get(reference, Some(digest), most(settings)) {
-            Ok((_, artifact, signatures)) => (artifact, signatures),
-            Err(_) => {
-                Trusted::read(&settings.trust)?.admits(reference)?;
-                open(settings, reference).await?.pull(&reference.pinned(digest)).await?
+        let present = std::fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == locked.file);
+        let admitted = match on_the_shelf(settings, locked, reference, digest).map(|arrival| admit(settings, arrival, take)) {
+            Some(Ok(admitted)) => admitted,
+            // It may have been signed anew since.
+            _ => {
+                let arrival = fetched(settings, &reference.pinned(digest)).await?;
+                admit(settings, Arrival { reference: reference.clone(), on: taken_on(locked), ..arrival }, take)?
             }
         };
-        let admitted = admit(settings, (reference.clone(), artifact, signatures), take)?;
         same(locked, &admitted.locked)?;
-        let file = admitted.take(settings)?;
+        if present {
+            there += 1;
+            continue;
+        }
+        let file = admitted.take_again(settings)?;
         report::to_stdout(&printable(&format!("{} {} {}", locked.name, locked.version, file.display())));
-        fetched_now += 1;
+        taken += 1;
     }
-    report::to_stderr(&format!("{} taken, as locked; the others were there", plural(fetched_now, "plugin")));
+    report::to_stderr(&format!("{} taken, as locked; {there} there already, and signed as they should be", plural(taken, "plugin")));
     Ok(Exit::AsExpected)
+}
+
+fn on_the_shelf(settings: &Settings, locked: &Locked, reference: &Reference, digest: Digest) -> Option<Arrival> {
+    let (_, artifact, signatures) = Shelf::of(&settings.share).ok()?.get(reference, Some(digest), most(settings)).ok()?;
+    Some(Arrival { reference: reference.clone(), artifact, signatures, came: Came::FromRegistry, on: taken_on(locked) })
+}
+
+/// The day whose keys count for what is locked: one that has expired since changes nothing about what it signed in its time.
+fn taken_on(locked: &Locked) -> NaiveDate {
+    locked.tested.as_ref().map_or_else(today, |tested| tested.on)
 }
 
 fn same(locked: &Locked, now: &Locked) -> Result<(), Failure> {
@@ -108,10 +122,15 @@ pub(super) async fn remove(args: RemoveArgs) -> Result<Exit, Failure> {
         report::to_stderr(&format!("{reference} is off the shelf; what is in use stays"));
         return Ok(Exit::AsExpected);
     }
+    let locked = Shelf::of(&settings.share)?.alone(|| taken_out(&settings, &args.plugin))??;
+    report::to_stderr(&format!("{} is out of use; its copy stays on the shelf", printable(&locked.name)));
+    Ok(Exit::AsExpected)
+}
+
+fn taken_out(settings: &Settings, name: &str) -> Result<Locked, Failure> {
     let mut lock = Lock::read(&settings.share.lock)?;
-    let locked = lock.remove(&args.plugin);
-    let locked = locked.ok_or_else(|| {
-        let what = format!("{}: no plugin of {} has this name", printable(&args.plugin), settings.share.lock.display());
+    let locked = lock.remove(name).ok_or_else(|| {
+        let what = format!("{}: no plugin of {} has this name", printable(name), settings.share.lock.display());
         Failure::new(Exit::Usage, what, "a file of your own that is not in the lock you can simply delete")
     })?;
     let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
@@ -121,8 +140,7 @@ pub(super) async fn remove(args: RemoveArgs) -> Result<Exit, Failure> {
         }
         _ => lock.write(&settings.share.lock)?,
     }
-    report::to_stderr(&format!("{} is out of use; its copy stays on the shelf", printable(&locked.name)));
-    Ok(Exit::AsExpected)
+    Ok(locked)
 }
 
 /// What lies on the shelf.

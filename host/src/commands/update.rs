@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::model::printable;
 use crate::plugin::Sight;
 use crate::report::{self, Format, plain_table, plural};
-use crate::share::{Changes, Lock, Locked, Reference, Version};
+use crate::share::{Changes, Lock, Locked, Reference, Trusted, Version};
 use crate::workshop::Trial;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -27,22 +27,28 @@ pub(super) async fn execute(args: UpdateArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::AsExpected;
     for locked in lock.plugins.iter().filter(wanted) {
         let Some(reference) = &locked.reference else { continue };
-        match newer(&settings, locked, reference).await? {
-            None => report::to_stderr(&format!("{} {} is current", printable(&locked.name), printable(&locked.version))),
-            Some(next) => match update(&settings, &args, locked, &next).await {
-                Ok(()) => {}
-                Err(failure) => {
-                    report::fail(&format!("{} stays at {}: {:#}", locked.name, locked.version, failure.error), &failure.help);
-                    exit = Exit::Unexpected;
-                }
-            },
+        // One that cannot be asked about keeps nobody from asking about the others.
+        if let Err(failure) = looked_after(&settings, &args, locked, reference).await {
+            report::fail(&format!("{} stays at {}: {:#}", locked.name, locked.version, failure.error), &failure.help);
+            exit = exit.max(failure.exit);
         }
     }
     Ok(exit)
 }
 
+async fn looked_after(settings: &Settings, args: &UpdateArgs, locked: &Locked, reference: &Reference) -> Result<(), Failure> {
+    match newer(settings, locked, reference).await? {
+        Some(next) => update(settings, args, locked, &next).await,
+        None => {
+            report::to_stderr(&format!("{} {} is current", printable(&locked.name), printable(&locked.version)));
+            Ok(())
+        }
+    }
+}
+
 /// Where a newer version is: the highest tag above this one; or the same tag, where it is another manifest now.
 async fn newer(settings: &Settings, locked: &Locked, reference: &Reference) -> Result<Option<Reference>, Failure> {
+    Trusted::read(&settings.trust)?.admits(reference)?;
     let registry = open(settings, reference).await?;
     let now = semver::Version::parse(&locked.version).ok();
     let tags = registry.tags(reference).await?;
@@ -64,6 +70,10 @@ async fn update(settings: &Settings, args: &UpdateArgs, locked: &Locked, next: &
     }
     let loader = loader(&settings.plugins)?;
     let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
+    if !file.is_file() {
+        let what = format!("{}: is not there, and nothing can be compared with it", file.display());
+        return Err(Failure::new(Exit::Usage, what, "`tracejury plugin pull` fetches what is locked"));
+    }
     let version = |file: &Path| Trial::of(&loader, file, Sight::AsGranted).map(|trial| version_of(&trial));
     let changes = Changes::between(&version(&file)?, &version(&admitted.written.file)?);
     let test = tried(settings, args, &admitted).await?;

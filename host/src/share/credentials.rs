@@ -2,7 +2,7 @@
 //! other.
 
 use super::ShareError;
-use docker_credential::{CredentialRetrievalError, DockerCredential};
+use docker_credential::{CredentialRetrievalError as E, DockerCredential};
 use oci_client::secrets::RegistryAuth;
 use std::path::PathBuf;
 
@@ -31,9 +31,13 @@ pub(super) fn of(registry: &str) -> Result<RegistryAuth, ShareError> {
             let what = format!("{registry}: Docker's configuration holds an identity token for it, which is of no use here");
             Err(ShareError::failed(what, format!("set {REGISTRY}, {USER} and {PASSWORD}, or log in with a password or access token")))
         }
-        Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::NoCredentialConfigured) => Ok(RegistryAuth::Anonymous),
+        Err(E::ConfigNotFound | E::NoCredentialConfigured) => Ok(RegistryAuth::Anonymous),
+        // So helpers say that they know nothing of a registry (docker-credential-helpers, `credentials/error.go`).
+        Err(E::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => Ok(RegistryAuth::Anonymous),
         Err(e) => {
-            let what = format!("{registry}: Docker's configuration gives no credentials: {e}");
+            // What a helper printed may be what nobody must see.
+            let why = if let E::HelperFailure { helper, .. } = &e { format!("{helper} failed") } else { e.to_string() };
+            let what = format!("{registry}: Docker's configuration gives no credentials: {why}");
             Err(ShareError::failed(
                 what,
                 format!("mend it (DOCKER_CONFIG, or ~/.docker/config.json), or set {REGISTRY}, {USER} and {PASSWORD}"),

@@ -123,6 +123,10 @@ async fn through(request: Request<Incoming>, place: &str, state: &Arc<State>) ->
     connector.enforce_http(false);
     let upstream = match Matcher::from_system().intercept(&target) {
         None => connector.call(target).await.map_err(io::Error::other)?.into_inner(),
+        // A password must not go to it in clear text, nor words of HTTP to what speaks otherwise.
+        Some(proxy) if proxy.uri().scheme_str() != Some("http") => {
+            return Err(io::Error::other("the proxy of this system is no HTTP proxy, which is the one kind that is known here"));
+        }
         Some(proxy) => {
             let tunnel = Tunnel::new(proxy.uri().clone(), connector);
             let mut tunnel = proxy.basic_auth().into_iter().fold(tunnel, |tunnel, auth| tunnel.with_auth(auth.clone()));

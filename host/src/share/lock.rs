@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::Path;
+use tracejury_regex::pack::kebab;
 
 const HEADING: &str = "\
 # What tracejury runs, from where, and by whose signature. Written by `tracejury plugin pull`, `load`, `lock` and `update`; it belongs into
@@ -44,6 +45,9 @@ pub struct Locked {
     /// Whose signatures counted when it came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signers: Vec<String>,
+    /// The SHA-256 of their keys, in the same order: a name may get another key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Digest>,
     /// What it may see beside errors.
     pub grants: Grants,
     /// The digest of the settings it runs with: limits, isolation, priority.
@@ -98,6 +102,16 @@ impl Lock {
         })?;
         if lock.version != 1 {
             return Err(wrong(1, "version: is not known; this tracejury reads 1"));
+        }
+        for (i, locked) in lock.plugins.iter().enumerate() {
+            // Names become files, and a merge by hand may leave one twice.
+            let line = text.lines().position(|line| line.starts_with("name") && line.contains(&locked.name)).map_or(1, |at| at + 1);
+            if !kebab(&locked.name) {
+                return Err(wrong(line, "name: is not kebab-case"));
+            }
+            if lock.plugins.iter().take(i).any(|other| other.name == locked.name) {
+                return Err(wrong(line, &format!("name: {} stands here twice", locked.name)));
+            }
         }
         Ok(lock)
     }
@@ -160,7 +174,9 @@ impl Lock {
             return Err(ShareError::refused(what, format!("`tracejury plugin remove {name}` first, if this one shall take its place")));
         }
         let tag = |locked: &Locked| locked.reference.as_ref().and_then(Reference::tag).map(str::to_owned);
-        if now.version == next.version && now.file != next.file {
+        // A tag that is a version stands for one artifact, whatever that calls itself; others, such as `stable`, are made to be moved.
+        let fixed = tag(now).filter(|tag| semver::Version::parse(tag).is_ok());
+        if now.file != next.file && (now.version == next.version || (fixed.is_some() && fixed == tag(next))) {
             let what = format!(
                 "{name} {} is other bytes than before: the lock has {}, and {} is {} now",
                 printable(&now.version),
@@ -240,6 +256,7 @@ mod tests {
             digest: Some(Digest::of(b"manifest")),
             file: Digest::of(bytes.as_bytes()),
             signers: vec!["acme".into()],
+            keys: vec![Digest::of(b"key")],
             grants: Grants::from([Read::Output]),
             settings: Digest::of(b"settings"),
             tested: Some(Tested {
@@ -265,6 +282,14 @@ mod tests {
         assert_eq!(lock.plugins[0].name, "a");
         std::fs::write(&path, "version = 1\n[[plugin]]\nname = 'x'\nfile = 'sha256:1'\n").unwrap();
         assert!(Lock::read(&path).unwrap_err().to_string().contains("plugins.lock:"), "{}", Lock::read(&path).unwrap_err());
+        for (change, why) in [("name = \"a\"", "name: b stands here twice"), ("name = \"b\"", "name: is not kebab-case")] {
+            lock.write(&path).unwrap();
+            let text = std::fs::read_to_string(&path)
+                .unwrap()
+                .replace(change, if why.contains("twice") { "name = \"b\"" } else { "name = \"../b\"" });
+            std::fs::write(&path, text).unwrap();
+            assert!(Lock::read(&path).unwrap_err().to_string().contains(why), "{}", Lock::read(&path).unwrap_err());
+        }
     }
 
     #[test]
@@ -277,6 +302,7 @@ mod tests {
         assert!(admits(&locked("other", "0.1.0", "r.example.com/acme/other:1", "x")).is_ok());
         for (next, why) in [
             (locked("acme-rules", "1.2.0", "r.example.com/acme/rules:1.2.0", "moved"), "is other bytes than before"),
+            (locked("acme-rules", "1.2.1", "r.example.com/acme/rules:1.2.0", "moved"), "is other bytes than before"),
             (locked("acme-rules", "1.1.9", "r.example.com/acme/rules:1.1.9", "x"), "is older than 1.2.0"),
             (locked("acme-rules", "latest", "r.example.com/acme/rules:latest", "x"), "is older than 1.2.0"),
             (locked("acme-rules", "1.3.0", "r.evil.org/acme/rules:1.3.0", "x"), "this is another of that name"),

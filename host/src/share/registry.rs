@@ -20,7 +20,7 @@ use tokio::io::AsyncWrite;
 
 /// How many tags are asked for at a time, and how often.
 const TAGS: usize = 1000;
-const PAGES: usize = 20;
+const PAGES: usize = 100;
 
 /// A registry, for one command.
 pub struct Registry {
@@ -49,7 +49,10 @@ impl Registry {
             None => reqwest::Url::parse(&format!("http://{host}")).is_ok_and(|url| http::is_loopback(&url)),
         };
         let mut allowed = Allowed { most: most + 8 * MOST_JSON, registry: name.to_owned(), ..Allowed::default() };
-        let port = |host: &str, default: u16| if has_port(host) { host.to_owned() } else { format!("{host}:{default}") };
+        let port = |host: &str, default: u16| {
+            let host = host.to_ascii_lowercase();
+            if has_port(&host) { host } else { format!("{host}:{default}") }
+        };
         if plain {
             allowed.plain.insert(port(&host, 80));
         } else {
@@ -83,11 +86,7 @@ impl Registry {
     /// # Errors
     /// It is not there, is none, is not what its digests say, or comes so slowly that somebody may want us to wait forever.
     pub async fn pull(&self, reference: &Reference) -> Result<(Artifact, Signatures), ShareError> {
-        let slow = || {
-            let what = format!("{reference}: did not come within {} s", self.deadline.as_secs());
-            ShareError::failed(what, "raise share.timeout_ms, if the registry is only slow")
-        };
-        tokio::time::timeout(self.deadline, self.pulled(reference)).await.unwrap_or_else(|_| Err(slow()))
+        self.within(reference, self.pulled(reference)).await
     }
 
     async fn pulled(&self, reference: &Reference) -> Result<(Artifact, Signatures), ShareError> {
@@ -101,7 +100,7 @@ impl Registry {
         let blobs = blobs(&manifest, self.most)?;
         let (config, component) = (self.blob(reference, blobs.config).await?, self.blob(reference, blobs.component).await?);
         let artifact = Artifact::read(manifest, config, component)?;
-        let signatures = self.signatures(reference, artifact.digest).await?;
+        let signatures = self.signatures_of(reference, artifact.digest).await?;
         Ok((artifact, signatures))
     }
 
@@ -110,6 +109,10 @@ impl Registry {
     /// # Errors
     /// It is not there.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, ShareError> {
+        self.within(reference, self.digest_of(reference)).await
+    }
+
+    async fn digest_of(&self, reference: &Reference) -> Result<Digest, ShareError> {
         self.log_in(reference, RegistryOperation::Pull).await?;
         self.manifest(reference).await.map(|manifest| Digest::of(&manifest))
     }
@@ -119,6 +122,10 @@ impl Registry {
     /// # Errors
     /// They cannot be read.
     pub async fn signatures(&self, reference: &Reference, digest: Digest) -> Result<Signatures, ShareError> {
+        self.within(reference, self.signatures_of(reference, digest)).await
+    }
+
+    async fn signatures_of(&self, reference: &Reference, digest: Digest) -> Result<Signatures, ShareError> {
         let place = reference.signatures_of(digest);
         let manifest = match self.manifest(&place).await {
             Err(ShareError::Absent(_)) => return Ok(Signatures::default()),
@@ -136,6 +143,10 @@ impl Registry {
     /// # Errors
     /// The registry does not take it.
     pub async fn push(&self, reference: &Reference, artifact: &Artifact) -> Result<(), ShareError> {
+        self.within(reference, self.pushed(reference, artifact)).await
+    }
+
+    async fn pushed(&self, reference: &Reference, artifact: &Artifact) -> Result<(), ShareError> {
         self.log_in(reference, RegistryOperation::Push).await?;
         for bytes in [&artifact.config, &artifact.component] {
             self.push_blob(reference, bytes).await?;
@@ -148,6 +159,10 @@ impl Registry {
     /// # Errors
     /// The registry does not take them.
     pub async fn push_signatures(&self, reference: &Reference, digest: Digest, signatures: &Signatures) -> Result<(), ShareError> {
+        self.within(reference, self.signatures_pushed(reference, digest, signatures)).await
+    }
+
+    async fn signatures_pushed(&self, reference: &Reference, digest: Digest, signatures: &Signatures) -> Result<(), ShareError> {
         self.log_in(reference, RegistryOperation::Push).await?;
         let place = reference.signatures_of(digest);
         let (manifest, config) = signatures.to_manifest();
@@ -162,18 +177,47 @@ impl Registry {
     /// # Errors
     /// The registry does not say.
     pub async fn tags(&self, reference: &Reference) -> Result<Vec<String>, ShareError> {
+        self.within(reference, self.all_tags(reference)).await
+    }
+
+    async fn all_tags(&self, reference: &Reference) -> Result<Vec<String>, ShareError> {
         self.log_in(reference, RegistryOperation::Pull).await?;
         let mut tags: Vec<String> = Vec::new();
         for _ in 0..PAGES {
+            // A registry may give less at a time than it was asked for: all is there when nothing new comes.
             let page = self.client.list_tags(reference.inner(), &self.auth, Some(TAGS), tags.last().map(String::as_str)).await;
-            let page = self.told(reference, page)?.tags;
-            let more = page.len() == TAGS;
-            tags.extend(page);
-            if !more {
-                break;
+            let before = tags.len();
+            for tag in self.told(reference, page)?.tags {
+                if !tags.contains(&tag) {
+                    tags.push(tag);
+                }
+            }
+            if tags.len() == before {
+                return Ok(tags);
             }
         }
-        Ok(tags)
+        Err(ShareError::failed(
+            format!("{reference}: its registry has no end of tags"),
+            "name the version that is wanted with `tracejury plugin pull`",
+        ))
+    }
+
+    /// Does something with the registry, for no longer than anything may take. The client panics over a token that is no header
+    /// (oci-client 0.18, `RequestBuilderWrapper::apply_auth`): what a registry sends must not end the program.
+    async fn within<T>(&self, reference: &Reference, act: impl Future<Output = Result<T, ShareError>>) -> Result<T, ShareError> {
+        let mut act = std::pin::pin!(act);
+        let caught = std::future::poll_fn(|cx| {
+            let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act.as_mut().poll(cx)));
+            polled.unwrap_or_else(|_| {
+                let what = format!("{reference}: the registry answered with what no client can read");
+                Poll::Ready(Err(ShareError::failed(what, "ask its operator")))
+            })
+        });
+        let slow = || {
+            let what = format!("{reference}: did not come within {} s", self.deadline.as_secs());
+            ShareError::failed(what, "raise share.timeout_ms, if the registry is only slow")
+        };
+        tokio::time::timeout(self.deadline, caught).await.unwrap_or_else(|_| Err(slow()))
     }
 
     async fn log_in(&self, reference: &Reference, operation: RegistryOperation) -> Result<(), ShareError> {

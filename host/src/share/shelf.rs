@@ -19,6 +19,8 @@ const NAME: &str = "tracejury.name";
 const VERSION: &str = "tracejury.version";
 const SIGNERS: &str = "tracejury.signers";
 const USED: &str = "tracejury.used";
+/// How files begin that are being written.
+const UNFINISHED: &str = ".tracejury-";
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -96,7 +98,13 @@ impl Shelf {
         let absent = || ShareError::Absent(reference.to_string());
         let mut found = Err(absent());
         self.changed(|index| {
-            let entry = index.manifests.iter().find(fits).cloned().ok_or_else(absent)?;
+            // Of several places with one digest the one that was named: its signatures are those that are meant.
+            let named = index
+                .manifests
+                .iter()
+                .filter(fits)
+                .find(|entry| layout::reference_of(entry).is_some_and(|it| it.place() == reference.place()));
+            let entry = named.or_else(|| index.manifests.iter().find(fits)).cloned().ok_or_else(absent)?;
             found = layout::assembled(index, &entry, most, |blob| self.blob(blob));
             for entry in index.manifests.iter_mut().filter(|entry| fits(&&**entry)) {
                 entry.annotations.get_or_insert_default().insert(USED.to_owned(), now());
@@ -136,12 +144,29 @@ impl Shelf {
         })
     }
 
-    /// Changes the index while nobody else does.
-    fn changed(&self, change: impl FnOnce(&mut OciImageIndex) -> Result<(), ShareError>) -> Result<(), ShareError> {
+    /// Does something while no other process of this user does any such thing.
+    ///
+    /// # Errors
+    /// The shelf cannot be locked.
+    pub fn alone<T>(&self, act: impl FnOnce() -> T) -> Result<T, ShareError> {
         let failed = |e: std::io::Error| ShareError::file(&self.dir, &e);
         std::fs::create_dir_all(self.dir.join(BLOBS)).map_err(failed)?;
+        if self.dir.join(INDEX_FILE).exists() && !self.dir.join(".lock").exists() {
+            let what = format!("{}: is somebody else's image layout, of which things would be cleared away", self.dir.display());
+            return Err(ShareError::refused(what, "name another folder: share.shelf, or TRACEJURY_SHELF"));
+        }
         let guard = File::options().create(true).append(true).open(self.dir.join(".lock")).map_err(failed)?;
         guard.lock().map_err(failed)?;
+        Ok(act())
+    }
+
+    /// Changes the index while nobody else does.
+    fn changed(&self, change: impl FnOnce(&mut OciImageIndex) -> Result<(), ShareError>) -> Result<(), ShareError> {
+        self.alone(|| self.change(change))?
+    }
+
+    fn change(&self, change: impl FnOnce(&mut OciImageIndex) -> Result<(), ShareError>) -> Result<(), ShareError> {
+        let failed = |e: std::io::Error| ShareError::file(&self.dir, &e);
         let path = self.dir.join(INDEX_FILE);
         let before = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -169,7 +194,7 @@ impl Shelf {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ShareError> {
         let path = self.dir.join(name);
         let failed = |e: std::io::Error| ShareError::file(&path, &e);
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir).map_err(failed)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir).map_err(failed)?;
         file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
         file.persist(&path).map_err(|e| failed(e.error)).map(drop)
     }
@@ -223,14 +248,17 @@ impl Shelf {
         self.used_blobs(index).into_iter().filter_map(|digest| std::fs::metadata(self.path(digest)).ok()).map(|about| about.len()).sum()
     }
 
-    /// Takes away blobs that no entry needs, and what a process that died left behind.
-    fn sweep(&self, index: &OciImageIndex) -> Result<(), ShareError> {
+    /// Takes away signatures of what is there no more, blobs that no entry needs, and what a process that died left behind.
+    fn sweep(&self, index: &mut OciImageIndex) -> Result<(), ShareError> {
+        let tags: BTreeSet<_> = index.manifests.iter().map(|entry| format!("{}.sig", entry.digest.replace(':', "-"))).collect();
+        let signs = |entry: &ImageIndexEntry| layout::reference_of(entry).and_then(|it| it.tag().map(|tag| tags.contains(tag)));
+        index.manifests.retain(|entry| !layout::is_signatures(entry) || signs(entry) == Some(true));
         let needed: BTreeSet<_> = self.used_blobs(index).into_iter().map(|digest| digest.hex()).collect();
         let listed = |dir: &Path| std::fs::read_dir(dir).map_err(|e| ShareError::file(dir, &e));
         for entry in listed(&self.dir.join(BLOBS))?.flatten().filter(|entry| !needed.contains(&*entry.file_name().to_string_lossy())) {
             let _ = std::fs::remove_file(entry.path());
         }
-        for entry in listed(&self.dir)?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp")) {
+        for entry in listed(&self.dir)?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
             let _ = std::fs::remove_file(entry.path());
         }
         Ok(())

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub struct Trusted {
     keys: BTreeMap<String, (PublicKey, Key)>,
+    /// Why a key is revoked, by its id: under another name it is the same key.
+    revoked: BTreeMap<Digest, String>,
     rules: Vec<Rule>,
 }
 
@@ -30,6 +32,17 @@ struct Rule {
 pub struct Vouched {
     /// The keys that signed it and count, by name.
     pub signers: Vec<String>,
+    /// Their ids, in the same order.
+    pub keys: Vec<Digest>,
+}
+
+/// How an artifact came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// From the registry that its reference names.
+    FromRegistry,
+    /// By hand: the reference is what whoever wrote the file says it is, so that nothing but a signature counts.
+    ByHand,
 }
 
 impl Trusted {
@@ -40,8 +53,9 @@ impl Trusted {
     pub fn read(trust: &Trust) -> Result<Self, ShareError> {
         let keys = trust.keys.iter().map(|(name, key)| Ok((name.clone(), (PublicKey::read(&key.file)?, key.clone()))));
         let keys: BTreeMap<_, _> = keys.collect::<Result<_, ShareError>>()?;
+        let revoked = keys.values().filter_map(|(key, about)| Some((key.id, about.revoked.clone()?))).collect();
         let rules = trust.from.iter().enumerate().map(|(i, origin)| Rule::new(i + 1, origin, &keys)).collect::<Result<_, _>>()?;
-        Ok(Self { keys, rules })
+        Ok(Self { keys, revoked, rules })
     }
 
     /// Whether anything may come from this place at all: asked before anything is fetched.
@@ -56,26 +70,42 @@ impl Trusted {
     ///
     /// # Errors
     /// There are not enough signatures that count: which there are, and why they do not.
-    pub fn vouch(&self, reference: &Reference, digest: Digest, signatures: &Signatures, today: NaiveDate) -> Result<Vouched, ShareError> {
+    pub fn vouch(
+        &self,
+        reference: &Reference,
+        digest: Digest,
+        signatures: &Signatures,
+        came: Came,
+        on: NaiveDate,
+    ) -> Result<Vouched, ShareError> {
         let rule = self.rule(reference)?;
-        let (mut signers, mut ids, mut doubts) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let (mut vouched, mut doubts) = (Vouched { signers: Vec::new(), keys: Vec::new() }, Vec::new());
         for name in &rule.origin.keys {
             let Some((key, about)) = self.keys.get(name) else { continue };
             let said: Vec<_> = signatures.0.iter().map(|signature| key.check(signature, digest)).collect();
             if said.contains(&Said::ThisOne) {
-                match doubt(about, today) {
+                match self.doubt(key, about, on) {
                     Some(why) => doubts.push(format!("{name} signed it, and {why}")),
                     // One key under two names has one vote.
-                    None if ids.insert(key.id) => signers.push(name.clone()),
-                    None => {}
+                    None if vouched.keys.contains(&key.id) => {}
+                    None => {
+                        vouched.signers.push(name.clone());
+                        vouched.keys.push(key.id);
+                    }
                 }
             } else if let Some(Said::Another(other)) = said.iter().find(|said| matches!(said, Said::Another(_))) {
                 doubts.push(format!("a signature by {name} is of {other}"));
             }
         }
-        let needed = rule.origin.needed();
-        if signers.len() >= needed {
-            return Ok(Vouched { signers });
+        let needed = match came {
+            Came::FromRegistry => rule.origin.needed(),
+            Came::ByHand => rule.origin.needed().max(1),
+        };
+        if vouched.signers.len() >= needed {
+            return Ok(vouched);
+        }
+        if rule.origin.unsigned {
+            doubts.push("what comes by hand is never taken unsigned".to_owned());
         }
         if doubts.is_empty() {
             doubts.push(match signatures.0.len() {
@@ -86,8 +116,8 @@ impl Trusted {
         let what = format!(
             "{reference}: {} takes {needed} of {}, and has {}: {}",
             rule.named(),
-            rule.origin.keys.join(", "),
-            signers.len(),
+            if rule.origin.keys.is_empty() { "no keys".to_owned() } else { rule.origin.keys.join(", ") },
+            vouched.signers.len(),
             doubts.join("; ")
         );
         Err(ShareError::refused(what, "ask its author to sign it with a key that counts, or name the key it is signed with in that rule"))
@@ -134,11 +164,15 @@ impl Trusted {
     ///
     /// # Errors
     /// Which rule or key is against it.
-    pub fn stands(&self, reference: &Reference, name: &str, signers: &[String]) -> Result<(), ShareError> {
+    pub fn stands(&self, reference: &Reference, name: &str, signers: &[String], keys: &[Digest]) -> Result<(), ShareError> {
         let rule = self.rule(reference)?;
-        let counts =
-            |signer: &&String| rule.origin.keys.contains(signer) && self.keys.get(*signer).is_some_and(|(_, key)| key.revoked.is_none());
-        let (counting, needed) = (signers.iter().filter(counts).count(), rule.origin.needed());
+        // A name with another key behind it is another signer.
+        let counts = |(signer, id): &(&String, &Digest)| {
+            let same = self.keys.get(*signer).is_some_and(|(key, _)| key.id == **id);
+            same && rule.origin.keys.contains(signer) && !self.revoked.contains_key(id)
+        };
+        let counting = signers.iter().zip(keys).filter(counts).map(|(_, id)| id).collect::<BTreeSet<_>>().len();
+        let needed = rule.origin.needed();
         if counting >= needed {
             return Ok(());
         }
@@ -169,12 +203,21 @@ impl Trusted {
     /// Each key: its name, its id, and whether its signatures count.
     #[must_use]
     pub fn keys(&self, today: NaiveDate) -> Vec<[String; 3]> {
-        let counts = |about: &Key| match (doubt(about, today), about.expires) {
+        let counts = |key: &PublicKey, about: &Key| match (self.doubt(key, about, today), about.expires) {
             (Some(why), _) => why,
             (None, Some(last)) => format!("counts until {last}"),
             (None, None) => "counts".to_owned(),
         };
-        self.keys.iter().map(|(name, (key, about))| [name.clone(), key.id.to_string(), counts(about)]).collect()
+        self.keys.iter().map(|(name, (key, about))| [name.clone(), key.id.to_string(), counts(key, about)]).collect()
+    }
+
+    /// Why signatures by this key count no more.
+    fn doubt(&self, key: &PublicKey, about: &Key, on: NaiveDate) -> Option<String> {
+        match (self.revoked.get(&key.id), about.expires) {
+            (Some(why), _) => Some(format!("that key is revoked ({why})")),
+            (None, Some(last)) if on > last => Some(format!("that key expired on {last}")),
+            _ => None,
+        }
     }
 
     fn rule(&self, reference: &Reference) -> Result<&Rule, ShareError> {
@@ -197,6 +240,9 @@ impl Rule {
         }
         if origin.references.is_empty() {
             return Err(wrong("references: names none".to_owned()));
+        }
+        if origin.unsigned && origin.signatures.is_some() {
+            return Err(wrong("unsigned: is against signatures; say one of them".to_owned()));
         }
         if origin.needed() > origin.keys.len() {
             return Err(wrong(format!("signatures: takes {} of {} keys, which nobody can give", origin.needed(), origin.keys.len())));
@@ -228,15 +274,6 @@ fn sight(reads: &Grants) -> String {
     match reads.is_empty() {
         true => "sealed: sees error texts only".to_owned(),
         false => format!("reading: may be granted {}", reads.iter().map(|read: &Read| read.as_str()).collect::<Vec<_>>().join(" and ")),
-    }
-}
-
-/// Why signatures by this key count no more.
-fn doubt(key: &Key, today: NaiveDate) -> Option<String> {
-    match (&key.revoked, key.expires) {
-        (Some(why), _) => Some(format!("that key is revoked ({why})")),
-        (None, Some(last)) if today > last => Some(format!("that key expired on {last}")),
-        _ => None,
     }
 }
 
@@ -299,7 +336,7 @@ mod tests {
         let (reference, digest) = ("r.example.com/a:1".parse().unwrap(), Digest::of(b"m"));
         let vouch = |names: &[&str], of: Digest| {
             let signatures = names.iter().map(|name| keys[name].sign("r.example.com/a", of).unwrap()).collect();
-            two.vouch(&reference, digest, &Signatures(signatures), today()).map_err(|e| e.to_string())
+            two.vouch(&reference, digest, &Signatures(signatures), Came::FromRegistry, today()).map_err(|e| e.to_string())
         };
         assert_eq!(vouch(&["good", "second"], digest).unwrap().signers, ["good", "second"]);
         assert_eq!(vouch(&["good", "last-day"], digest).unwrap().signers, ["good", "last-day"]);
@@ -321,7 +358,44 @@ mod tests {
         let trusted = Trusted::read(&toml::from_str(&text).unwrap()).unwrap();
         let digest = Digest::of(b"m");
         let signatures = Signatures(vec![key.sign("x", digest).unwrap()]);
-        assert!(trusted.vouch(&"r.example.com/a:1".parse().unwrap(), digest, &signatures, today()).is_err());
+        assert!(trusted.vouch(&"r.example.com/a:1".parse().unwrap(), digest, &signatures, Came::FromRegistry, today()).is_err());
+    }
+
+    #[test]
+    fn what_comes_by_hand_is_never_taken_unsigned() {
+        let dir = tempfile::tempdir().unwrap();
+        let (trusted, keys) = trusted(dir.path(), "[[from]]\nreferences = ['r.example.com/*']\nkeys = ['good']\nunsigned = true\n");
+        let (reference, digest) = ("r.example.com/a:1".parse().unwrap(), Digest::of(b"m"));
+        let vouch = |came, signed: bool| {
+            let signatures = if signed { vec![keys["good"].sign("x", digest).unwrap()] } else { Vec::new() };
+            trusted.vouch(&reference, digest, &Signatures(signatures), came, today())
+        };
+        assert!(vouch(Came::FromRegistry, false).unwrap().signers.is_empty());
+        assert!(vouch(Came::ByHand, false).unwrap_err().to_string().contains("never taken unsigned"));
+        assert_eq!(vouch(Came::ByHand, true).unwrap().signers, ["good"]);
+    }
+
+    #[test]
+    fn a_key_is_revoked_under_every_name_and_a_name_is_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let ((key, file), (_, other)) = (pair(dir.path(), "k"), pair(dir.path(), "o"));
+        let trusted = |again: &Path, revoked: &str| {
+            let text = format!(
+                "[[from]]\nreferences = ['r.example.com/*']\nkeys = ['now']\n[keys.now]\nfile = '{}'\n[keys.before]\nfile = '{}'\n{revoked}\n",
+                again.display(),
+                file.display()
+            );
+            Trusted::read(&toml::from_str(&text).unwrap()).unwrap()
+        };
+        let (reference, digest) = ("r.example.com/a:1".parse().unwrap(), Digest::of(b"m"));
+        let signatures = Signatures(vec![key.sign("x", digest).unwrap()]);
+        let vouched = trusted(&file, "").vouch(&reference, digest, &signatures, Came::ByHand, today()).unwrap();
+        let stands = |trusted: &Trusted| trusted.stands(&reference, "a", &vouched.signers, &vouched.keys).is_ok();
+        assert!(stands(&trusted(&file, "")));
+        let revoked = trusted(&file, "revoked = 'stolen'");
+        assert!(revoked.vouch(&reference, digest, &signatures, Came::ByHand, today()).unwrap_err().to_string().contains("(stolen)"));
+        assert!(!stands(&revoked));
+        assert!(!stands(&trusted(&other, "")), "another key stands behind the name now");
     }
 
     #[test]
@@ -330,6 +404,7 @@ mod tests {
             ("[[from]]\nreferences = ['a.b/*']\nkeys = ['nobody']\n", "there is no [trust.keys.nobody]"),
             ("[[from]]\nreferences = ['a.b/*']\n", "takes 1 of 0 keys"),
             ("[[from]]\nunsigned = true\n", "names none"),
+            ("[[from]]\nreferences = ['a.b/*']\nunsigned = true\nsignatures = 1\n", "say one of them"),
         ] {
             let error = Trusted::read(&toml::from_str(text).unwrap()).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
