@@ -328,14 +328,22 @@ fn a_registry_that_asks_who_we_are_is_told_what_is_meant_for_it_alone() {
     b.refuses(&["pull", &reference], "does not know us");
     b.bench.file("docker/config.json", json!({"auths": {&registry.host: {"auth": "YjpzM2NyZXQtb2YtYg=="}}}).to_string());
     b.does(&["pull", &reference]);
-    // By a helper of it.
-    let c = Team::trusting(&a, &["acme"], "", "");
+    // By a helper of it: there is none; it knows nothing of the registry, so that nobody is asked for by name; it knows us.
+    let mut c = Team::trusting(&a, &["acme"], "", "");
     c.bench.file("docker/config.json", json!({"credHelpers": {&registry.host: "of-a-test"}}).to_string());
     c.refuses(&["pull", &reference], "Docker's configuration gives no credentials");
-    let helper = c
-        .bench
-        .file("bin/docker-credential-of-a-test", "#!/bin/sh\ncat >/dev/null\necho '{\"ServerURL\":\"x\",\"Username\":\"b\",\"Secret\":\"s3cret-of-b\"}'\n");
-    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", c.bench.dir.path().join("bin").display(), std::env::var("PATH").unwrap());
+    c.bench.env("PATH", &path);
+    let helps = |script: &str| {
+        let helper = c.bench.file("bin/docker-credential-of-a-test", format!("#!/bin/sh\ncat >/dev/null\n{script}\n"));
+        std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    helps("echo 'credentials not found in native keychain'; exit 1");
+    c.refuses(&["pull", &reference], "does not know us");
+    helps("echo 's3cret-of-b is not to be told'; exit 1");
+    let failed = c.refuses(&["pull", &reference], "docker-credential-of-a-test failed");
+    assert!(!failed.stderr.contains("s3cret"), "{failed:?}");
+    helps(r#"echo '{"ServerURL":"x","Username":"b","Secret":"s3cret-of-b"}'"#);
     c.does(&["pull", &reference]);
 }
 
