@@ -112,6 +112,10 @@ pub enum Command {
     Audit(AuditCommand),
     /// Make keys for the audit log's checkpoints and for the hashes of inputs, and settings that name them.
     Init(InitArgs),
+    /// Print what completes commands in a shell, to be loaded by it: `source <(tracejury completions bash)`.
+    Completions(CompletionsArgs),
+    /// Write manual pages, one for each command: `man -l tracejury.1` shows one.
+    Man(ManArgs),
     /// Compile one component, for this program itself: an order and a component on stdin, code on stdout.
     #[command(hide = true)]
     CompilePlugin,
@@ -183,6 +187,22 @@ pub struct InitArgs {
     /// The name of the audit log: it stands in its checkpoints.
     #[arg(long, value_name = "NAME", default_value = "tracejury.local/audit")]
     pub log: String,
+}
+
+/// What `completions` takes.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// What `man` takes.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder to write to.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
 }
 
 /// What `doctor` takes.

@@ -11,6 +11,7 @@ mod doctor;
 mod eval;
 mod init;
 mod lock;
+mod manual;
 mod plugins;
 mod run;
 mod runs;
@@ -58,6 +59,8 @@ pub async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Audit(command) => audit::execute(command).await,
         Command::Init(args) => init::execute(&args),
         Command::Plugin(command) => plugins::execute(command).await,
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::pages(&args),
         Command::CompilePlugin => plugins::compile().await,
     }
 }

@@ -23,6 +23,7 @@ mod hostile;
 mod hostile_files;
 mod invariance;
 mod killed;
+mod manual;
 mod merge;
 mod packing;
 mod packs;

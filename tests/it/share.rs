@@ -173,6 +173,8 @@ fn an_artifact_is_carried_by_hand_with_all_that_proves_it() {
     assert_eq!(line["sbom"]["metadata"]["component"]["name"], "acme-rules");
     assert_eq!(locked(&b, "ACME").code, 0);
     assert!(b.does(&["list", "--available"]).stdout.contains("registry.example.com/acme/rules:1.0.0"));
+    // What shows the main job without any settings is not held to what they trust.
+    assert_eq!(b.bench.tracejury(&["demo"]).code, 0);
     // From B's shelf it goes on to C, as it came.
     b.does(&["save", "registry.example.com/acme/rules:1.0.0", "--output", "again.tar"]);
     assert_eq!(std::fs::read(b.bench.dir.path().join("again.tar")).unwrap(), std::fs::read(file).unwrap());

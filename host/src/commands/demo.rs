@@ -44,6 +44,8 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     settings.webhook.secret = Secret::new(WEBHOOK_SECRET.to_owned());
     settings.audit.path = dir.join("audit.jsonl");
     settings.journal.path = dir.join("journal.db");
+    // That of a project is held to what its settings trust, which are not read here.
+    settings.share.lock = dir.join("plugins.lock");
     if let Some(plugins) = &args.plugins {
         plugins_in(&mut settings, plugins)?;
     }
