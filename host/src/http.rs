@@ -248,6 +248,14 @@ fn sort(error: reqwest::Error) -> CallError {
     }
 }
 
+/// An error and its causes, the outermost first. What travels inside `std::io::Error`s is among them, which their `source` leaves out.
+pub fn causes<'e>(error: &'e (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+    })
+}
+
 fn is_not_public(error: &reqwest::Error) -> bool {
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {

@@ -28,17 +28,17 @@ impl Drop for Registry {
 impl Registry {
     /// One without anything in it; none where the program is missing.
     pub fn start() -> Option<Self> {
-        Self::with("localhost", "")
+        Self::with("")
     }
 
     /// One with more of `http` and further tables in its settings.
-    pub fn with(name: &str, more: &str) -> Option<Self> {
+    pub fn with(more: &str) -> Option<Self> {
         // Another test may take the port in between.
-        (0..8).find_map(|_| Self::tried(name, more)).unwrap_or_else(|| panic!("no registry would start"))
+        (0..8).find_map(|_| Self::tried(more)).unwrap_or_else(|| panic!("no registry would start"))
     }
 
     /// None where the port was taken; a registry that is none where the program is missing.
-    fn tried(name: &str, more: &str) -> Option<Option<Self>> {
+    fn tried(more: &str) -> Option<Option<Self>> {
         let data = tempfile::tempdir().unwrap();
         // Taken and given back: the registry cannot say which port it took.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -63,7 +63,7 @@ impl Registry {
             }
         }
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Some(Some(Self { host: format!("{name}:{port}"), child, _data: data }))
+        Some(Some(Self { host: format!("localhost:{port}"), child, _data: data }))
     }
 
     /// A reference to what lies there.

@@ -310,7 +310,7 @@ fn a_registry_that_asks_who_we_are_is_told_what_is_meant_for_it_alone() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("htpasswd"), htpasswd).unwrap();
     let more = format!("auth:\n  htpasswd:\n    realm: here\n    path: {}\n", dir.path().join("htpasswd").display());
-    let Some(registry) = Registry::with("localhost", &more) else { return };
+    let Some(registry) = Registry::with(&more) else { return };
     let mut a = Team::new();
     a.does(&["keygen", "acme"]);
     let (pack, reference) = (a.pack("acme-rules", "1.0.0", "ACME", ""), registry.at("acme/rules:1.0.0"));
@@ -358,7 +358,7 @@ fn a_registry_with_a_certificate_of_its_own_is_trusted_by_its_authority() {
         std::fs::write(dir.path().join(name), pem).unwrap();
         dir.path().join(name).display().to_string()
     });
-    let Some(registry) = Registry::with("localhost", &format!("  tls:\n    certificate: {certificate}\n    key: {key}\n")) else { return };
+    let Some(registry) = Registry::with(&format!("  tls:\n    certificate: {certificate}\n    key: {key}\n")) else { return };
     let a = Team::new();
     a.does(&["keygen", "acme"]);
     let (pack, reference) = (a.pack("acme-rules", "1.0.0", "ACME", ""), registry.at("acme/rules:1.0.0"));

@@ -164,7 +164,7 @@ impl Admitted {
     }
 
     fn put_into_folder(&self, settings: &Settings) -> Result<PathBuf, Failure> {
-        let file = settings.plugins.dir.join(format!("{}.wasm", self.locked.name));
+        let file = file_of(settings, &self.locked.name);
         workshop::write_whole(&file, &self.artifact.component)
             .map_err(|e| Failure::new(Exit::CouldNotRun, format!("{}: {e}", file.display()), "check the folder's permissions"))?;
         Ok(file)
@@ -204,7 +204,7 @@ impl Admitted {
     }
 
     /// The same for programs.
-    pub(super) fn line(&self, file: Option<&Path>) -> Value {
+    pub(super) fn line(&self, file: &Path) -> Value {
         json!({"schema": 1, "plugin": self.locked, "from": self.reference, "trustedBy": self.rule, "asksFor": self.profile.reads,
             "licence": self.profile.metadata.licenses, "sbom": self.sbom, "file": file})
     }
@@ -225,6 +225,11 @@ impl Written {
         std::fs::write(&file, bytes).map_err(failed)?;
         Ok(Self { _dir: dir, file })
     }
+}
+
+/// The file of a plugin that was taken from others.
+pub(super) fn file_of(settings: &Settings, name: &str) -> PathBuf {
+    settings.plugins.dir.join(format!("{name}.wasm"))
 }
 
 /// What a plugin is now, as a lock has it, whoever it comes from.
@@ -337,7 +342,7 @@ fn held_to(plugins: &Plugins, name: &str, budget: Budget) -> Result<Plugins, Fai
 /// Whether it fits beside the files of the folder: a name that is taken there would be refused at the next run.
 fn beside_others(settings: &Settings, loader: &Loader, name: &str, lock: &Lock) -> Result<(), Failure> {
     let loaded = loader.all()?;
-    let target = settings.plugins.dir.join(format!("{name}.wasm"));
+    let target = file_of(settings, name);
     for profile in loaded.profiles() {
         let own = Path::new(&profile.file) == target;
         if alike(&profile.name, name) || (profile.name == name && !own) {

@@ -1,6 +1,6 @@
 //! `tracejury plugin pull`, `load`, `remove` and `list --available`: what is taken into use, and what lies on the shelf.
 
-use super::admission::{Admitted, Arrival, admit, today};
+use super::admission::{Admitted, Arrival, admit, file_of, today};
 use super::{lock, settings};
 use crate::cli::Common;
 use crate::cli::share::{LoadArgs, PullArgs, RemoveArgs, TakeArgs};
@@ -53,7 +53,7 @@ fn taken(settings: &Settings, fetched: Arrival, take: &TakeArgs, format: Format)
     let admitted = admit(settings, fetched, take)?;
     let file = admitted.take(settings)?;
     match format {
-        Format::Json => report::to_stdout(&admitted.line(Some(&file)).to_string()),
+        Format::Json => report::to_stdout(&admitted.line(&file).to_string()),
         Format::Human => {
             show(&admitted);
             report::to_stderr(&format!("in use as {}, and in {}", file.display(), settings.share.lock.display()));
@@ -73,7 +73,7 @@ async fn pull_locked(settings: &Settings, take: &TakeArgs) -> Result<Exit, Failu
     let (mut taken, mut there) = (0, 0);
     for locked in &lock.plugins {
         let (Some(reference), Some(digest)) = (&locked.reference, locked.digest) else { continue };
-        let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
+        let file = file_of(settings, &locked.name);
         let present = std::fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == locked.file);
         let admitted = match on_the_shelf(settings, locked, reference, digest).map(|arrival| admit(settings, arrival, take)) {
             Some(Ok(admitted)) => admitted,
@@ -133,7 +133,7 @@ fn taken_out(settings: &Settings, name: &str) -> Result<Locked, Failure> {
         let what = format!("{}: no plugin of {} has this name", printable(name), settings.share.lock.display());
         Failure::new(Exit::Usage, what, "a file of your own that is not in the lock you can simply delete")
     })?;
-    let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
+    let file = file_of(settings, &locked.name);
     match std::fs::remove_file(&file) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             return Err(Failure::new(Exit::CouldNotRun, format!("{}: {e}", file.display()), "check the folder's permissions"));

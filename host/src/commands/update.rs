@@ -1,6 +1,6 @@
 //! `tracejury plugin update`: what newer versions would change, and whether anything is against them.
 
-use super::admission::{Admitted, admit};
+use super::admission::{Admitted, admit, file_of};
 use super::backtest::{self, compare};
 use super::shelf::{fetched, open};
 use super::{loader, settings};
@@ -69,7 +69,7 @@ async fn update(settings: &Settings, args: &UpdateArgs, locked: &Locked, next: &
         return Err(Failure::new(Exit::Unexpected, what, "ask its author; `tracejury plugin pull` takes it as another plugin"));
     }
     let loader = loader(&settings.plugins)?;
-    let file = settings.plugins.dir.join(format!("{}.wasm", locked.name));
+    let file = file_of(settings, &locked.name);
     if !file.is_file() {
         let what = format!("{}: is not there, and nothing can be compared with it", file.display());
         return Err(Failure::new(Exit::Usage, what, "`tracejury plugin pull` fetches what is locked"));

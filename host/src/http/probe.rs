@@ -1,6 +1,6 @@
 //! Looking at a host from outside, stage by stage: what a person does with four tools when a connection does not come about.
 
-use super::{Http, chain, is_loopback};
+use super::{Http, causes, chain, is_loopback};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -129,17 +129,9 @@ fn ahead(date: &str, now: SystemTime) -> Option<i64> {
     Some(seconds(httpdate::parse_http_date(date).ok()?)? - seconds(now)?)
 }
 
-/// Whether rustls is among the causes. Errors of it travel inside `std::io::Error`s, whose `source` leaves them out.
+/// Whether rustls is among the causes.
 fn is_tls(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        next = inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source());
-    }
-    false
+    causes(error).any(|cause| cause.is::<rustls::Error>())
 }
 
 #[cfg(test)]

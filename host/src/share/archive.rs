@@ -1,7 +1,7 @@
 //! An artifact in one file, to be carried by hand: an OCI image layout in a tar, as `skopeo` and `oras` write and read it. What is in it
 //! was written by strangers: names are compared, never used as paths.
 
-use super::artifact::Blob;
+use super::artifact::{Blob, with_rest};
 use super::layout::{self, BLOBS, INDEX_FILE, MARK, MARK_FILE};
 use super::{Artifact, Reference, ShareError, Signatures};
 use crate::model::Digest;
@@ -42,8 +42,7 @@ pub fn save(reference: &Reference, artifact: &Artifact, signatures: &Signatures)
 pub fn load(archive: impl Read, most: u64) -> Result<(Reference, Artifact, Signatures), ShareError> {
     let help = "have it written again with `tracejury plugin save`";
     let wrong = |what: String| ShareError::refused(format!("the archive {what}"), help);
-    // A component, and what belongs to it.
-    let limit = most + (8 << 20);
+    let limit = with_rest(most);
     let (mut index, mut blobs, mut read) = (None, BTreeMap::new(), 0_u64);
     let mut archive = tar::Archive::new(archive.take(limit + 1));
     let entries = archive.entries().map_err(|e| wrong(format!("is none: {e}")))?;

@@ -16,6 +16,11 @@ const LAYER_TYPE: &str = "application/wasm";
 /// The largest manifest, config or payload of a signature, in bytes: registries allow four times as much, nobody needs it.
 pub(super) const MOST_JSON: u64 = 1 << 20;
 
+/// How much may come with a component of so many bytes, itself included: manifests, configs, signatures.
+pub(super) fn with_rest(component: u64) -> u64 {
+    component + 8 * MOST_JSON
+}
+
 /// A component with its manifest and config, their digests checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {

@@ -5,6 +5,7 @@
 //! as long, and less tried.
 
 use super::ShareError;
+use crate::http;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -174,12 +175,7 @@ impl State {
 impl State {
     fn fail(&self, place: &str, error: &io::Error) {
         // What lies at the root says most; above it are layers of "error".
-        let mut cause: &(dyn std::error::Error + 'static) = error;
-        while let Some(next) =
-            cause.downcast_ref::<io::Error>().and_then(|e| e.get_ref().map(|e| e as &(dyn std::error::Error + 'static))).or(cause.source())
-        {
-            cause = next;
-        }
+        let cause = http::causes(error).last().map_or_else(String::new, ToString::to_string);
         let error = ShareError::failed(
             format!("{place}: cannot be reached: {cause}"),
             "check the registry's name and port, the network, and the proxy if there is one",

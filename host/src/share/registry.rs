@@ -1,6 +1,6 @@
 //! A registry, spoken to with `oci-client` behind the guard. It knows how artifacts and signatures lie there, not whom to trust.
 
-use super::artifact::{Blob, MOST_JSON, blobs};
+use super::artifact::{Blob, blobs, with_rest};
 use super::guard::{Allowed, Guard};
 use super::{Artifact, Reference, ShareError, Signatures, credentials};
 use crate::config::{Scheme, Share};
@@ -48,7 +48,7 @@ impl Registry {
             Some(scheme) => *scheme == Scheme::Http,
             None => reqwest::Url::parse(&format!("http://{host}")).is_ok_and(|url| http::is_loopback(&url)),
         };
-        let mut allowed = Allowed { most: most + 8 * MOST_JSON, registry: name.to_owned(), ..Allowed::default() };
+        let mut allowed = Allowed { most: with_rest(most), registry: name.to_owned(), ..Allowed::default() };
         let port = |host: &str, default: u16| {
             let host = host.to_ascii_lowercase();
             if has_port(&host) { host } else { format!("{host}:{default}") }
@@ -86,22 +86,21 @@ impl Registry {
     /// # Errors
     /// It is not there, is none, is not what its digests say, or comes so slowly that somebody may want us to wait forever.
     pub async fn pull(&self, reference: &Reference) -> Result<(Artifact, Signatures), ShareError> {
-        self.within(reference, self.pulled(reference)).await
-    }
-
-    async fn pulled(&self, reference: &Reference) -> Result<(Artifact, Signatures), ShareError> {
-        self.log_in(reference, RegistryOperation::Pull).await?;
-        let manifest = self.manifest(reference).await?;
-        let digest = Digest::of(&manifest);
-        if reference.digest().is_some_and(|pinned| pinned != digest) {
-            let what = format!("{reference}: the registry gives {digest} in place of what was asked for");
-            return Err(ShareError::refused(what, "ask its operator what happened"));
-        }
-        let blobs = blobs(&manifest, self.most)?;
-        let (config, component) = (self.blob(reference, blobs.config).await?, self.blob(reference, blobs.component).await?);
-        let artifact = Artifact::read(manifest, config, component)?;
-        let signatures = self.signatures_of(reference, artifact.digest).await?;
-        Ok((artifact, signatures))
+        self.within(reference, async {
+            self.log_in(reference, RegistryOperation::Pull).await?;
+            let manifest = self.manifest(reference).await?;
+            let digest = Digest::of(&manifest);
+            if reference.digest().is_some_and(|pinned| pinned != digest) {
+                let what = format!("{reference}: the registry gives {digest} in place of what was asked for");
+                return Err(ShareError::refused(what, "ask its operator what happened"));
+            }
+            let blobs = blobs(&manifest, self.most)?;
+            let (config, component) = (self.blob(reference, blobs.config).await?, self.blob(reference, blobs.component).await?);
+            let artifact = Artifact::read(manifest, config, component)?;
+            let signatures = self.signatures_of(reference, artifact.digest).await?;
+            Ok((artifact, signatures))
+        })
+        .await
     }
 
     /// The digest that a reference stands for now.
@@ -109,12 +108,11 @@ impl Registry {
     /// # Errors
     /// It is not there.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, ShareError> {
-        self.within(reference, self.digest_of(reference)).await
-    }
-
-    async fn digest_of(&self, reference: &Reference) -> Result<Digest, ShareError> {
-        self.log_in(reference, RegistryOperation::Pull).await?;
-        self.manifest(reference).await.map(|manifest| Digest::of(&manifest))
+        self.within(reference, async {
+            self.log_in(reference, RegistryOperation::Pull).await?;
+            self.manifest(reference).await.map(|manifest| Digest::of(&manifest))
+        })
+        .await
     }
 
     /// The signatures of the manifest of this digest.
@@ -143,15 +141,14 @@ impl Registry {
     /// # Errors
     /// The registry does not take it.
     pub async fn push(&self, reference: &Reference, artifact: &Artifact) -> Result<(), ShareError> {
-        self.within(reference, self.pushed(reference, artifact)).await
-    }
-
-    async fn pushed(&self, reference: &Reference, artifact: &Artifact) -> Result<(), ShareError> {
-        self.log_in(reference, RegistryOperation::Push).await?;
-        for bytes in [&artifact.config, &artifact.component] {
-            self.push_blob(reference, bytes).await?;
-        }
-        self.push_manifest(reference, &artifact.manifest).await
+        self.within(reference, async {
+            self.log_in(reference, RegistryOperation::Push).await?;
+            for bytes in [&artifact.config, &artifact.component] {
+                self.push_blob(reference, bytes).await?;
+            }
+            self.push_manifest(reference, &artifact.manifest).await
+        })
+        .await
     }
 
     /// Writes the signatures of the manifest of this digest, in the place of those that are there.
@@ -159,17 +156,16 @@ impl Registry {
     /// # Errors
     /// The registry does not take them.
     pub async fn push_signatures(&self, reference: &Reference, digest: Digest, signatures: &Signatures) -> Result<(), ShareError> {
-        self.within(reference, self.signatures_pushed(reference, digest, signatures)).await
-    }
-
-    async fn signatures_pushed(&self, reference: &Reference, digest: Digest, signatures: &Signatures) -> Result<(), ShareError> {
-        self.log_in(reference, RegistryOperation::Push).await?;
-        let place = reference.signatures_of(digest);
-        let (manifest, config) = signatures.to_manifest();
-        for bytes in signatures.payloads().chain([config.as_slice()]) {
-            self.push_blob(&place, bytes).await?;
-        }
-        self.push_manifest(&place, &manifest).await
+        self.within(reference, async {
+            self.log_in(reference, RegistryOperation::Push).await?;
+            let place = reference.signatures_of(digest);
+            let (manifest, config) = signatures.to_manifest();
+            for bytes in signatures.payloads().chain([config.as_slice()]) {
+                self.push_blob(&place, bytes).await?;
+            }
+            self.push_manifest(&place, &manifest).await
+        })
+        .await
     }
 
     /// The tags of a repository.
@@ -177,29 +173,28 @@ impl Registry {
     /// # Errors
     /// The registry does not say.
     pub async fn tags(&self, reference: &Reference) -> Result<Vec<String>, ShareError> {
-        self.within(reference, self.all_tags(reference)).await
-    }
-
-    async fn all_tags(&self, reference: &Reference) -> Result<Vec<String>, ShareError> {
-        self.log_in(reference, RegistryOperation::Pull).await?;
-        let mut tags: Vec<String> = Vec::new();
-        for _ in 0..PAGES {
-            // A registry may give less at a time than it was asked for: all is there when nothing new comes.
-            let page = self.client.list_tags(reference.inner(), &self.auth, Some(TAGS), tags.last().map(String::as_str)).await;
-            let before = tags.len();
-            for tag in self.told(reference, page)?.tags {
-                if !tags.contains(&tag) {
-                    tags.push(tag);
+        self.within(reference, async {
+            self.log_in(reference, RegistryOperation::Pull).await?;
+            let mut tags: Vec<String> = Vec::new();
+            for _ in 0..PAGES {
+                // A registry may give less at a time than it was asked for: all is there when nothing new comes.
+                let page = self.client.list_tags(reference.inner(), &self.auth, Some(TAGS), tags.last().map(String::as_str)).await;
+                let before = tags.len();
+                for tag in self.told(reference, page)?.tags {
+                    if !tags.contains(&tag) {
+                        tags.push(tag);
+                    }
+                }
+                if tags.len() == before {
+                    return Ok(tags);
                 }
             }
-            if tags.len() == before {
-                return Ok(tags);
-            }
-        }
-        Err(ShareError::failed(
-            format!("{reference}: its registry has no end of tags"),
-            "name the version that is wanted with `tracejury plugin pull`",
-        ))
+            Err(ShareError::failed(
+                format!("{reference}: its registry has no end of tags"),
+                "name the version that is wanted with `tracejury plugin pull`",
+            ))
+        })
+        .await
     }
 
     /// Does something with the registry, for no longer than anything may take. The client panics over a token that is no header
@@ -238,9 +233,9 @@ impl Registry {
             size: i64::try_from(blob.size).unwrap_or(i64::MAX),
             ..OciDescriptor::default()
         };
-        let mut bytes = Capped { bytes: Vec::new(), most: blob.size };
+        let mut bytes = Capped { bytes: Vec::new(), most: blob.size, over: false };
         let pulled = self.client.pull_blob(reference.inner(), &named, &mut bytes).await;
-        if bytes.most == 0 && pulled.is_err() && blob.size > 0 {
+        if bytes.over {
             let what = format!("{reference}: {} is longer than the {} bytes that were named", blob.digest, blob.size);
             return Err(ShareError::refused(what, "ask the registry's operator what happened"));
         }
@@ -323,14 +318,16 @@ fn certificates(file: &Path) -> Result<Vec<Certificate>, ShareError> {
 /// A buffer that takes no more than it should.
 struct Capped {
     bytes: Vec<u8>,
-    /// What it should hold; 0 once more came.
+    /// What it should hold.
     most: u64,
+    /// Whether more came.
+    over: bool,
 }
 
 impl AsyncWrite for Capped {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if (self.bytes.len() + bytes.len()) as u64 > self.most {
-            self.most = 0;
+            self.over = true;
             return Poll::Ready(Err(io::Error::other("longer than it was said to be")));
         }
         self.bytes.extend_from_slice(bytes);

@@ -228,12 +228,15 @@ impl Shelf {
 
     fn drop_entry(index: &mut OciImageIndex, entry: &ImageIndexEntry) {
         let place = layout::reference_of(entry);
-        let signatures = place.as_ref().zip(entry.digest.parse().ok()).map(|(place, digest)| place.signatures_of(digest));
-        // Signatures go with the last reference to what they sign.
         index.manifests.retain(|other| layout::reference_of(other) != place);
-        if !index.manifests.iter().any(|other| other.digest == entry.digest) {
-            index.manifests.retain(|other| layout::reference_of(other) != signatures);
-        }
+        Self::drop_orphans(index);
+    }
+
+    /// Takes away signatures of what is there no more.
+    fn drop_orphans(index: &mut OciImageIndex) {
+        let tags: BTreeSet<_> = index.manifests.iter().map(|entry| format!("{}.sig", entry.digest.replace(':', "-"))).collect();
+        let signs = |entry: &ImageIndexEntry| layout::reference_of(entry).is_some_and(|it| it.tag().is_some_and(|tag| tags.contains(tag)));
+        index.manifests.retain(|entry| !layout::is_signatures(entry) || signs(entry));
     }
 
     fn used_blobs(&self, index: &OciImageIndex) -> BTreeSet<Digest> {
@@ -250,9 +253,7 @@ impl Shelf {
 
     /// Takes away signatures of what is there no more, blobs that no entry needs, and what a process that died left behind.
     fn sweep(&self, index: &mut OciImageIndex) -> Result<(), ShareError> {
-        let tags: BTreeSet<_> = index.manifests.iter().map(|entry| format!("{}.sig", entry.digest.replace(':', "-"))).collect();
-        let signs = |entry: &ImageIndexEntry| layout::reference_of(entry).and_then(|it| it.tag().map(|tag| tags.contains(tag)));
-        index.manifests.retain(|entry| !layout::is_signatures(entry) || signs(entry) == Some(true));
+        Self::drop_orphans(index);
         let needed: BTreeSet<_> = self.used_blobs(index).into_iter().map(|digest| digest.hex()).collect();
         let listed = |dir: &Path| std::fs::read_dir(dir).map_err(|e| ShareError::file(dir, &e));
         for entry in listed(&self.dir.join(BLOBS))?.flatten().filter(|entry| !needed.contains(&*entry.file_name().to_string_lossy())) {
