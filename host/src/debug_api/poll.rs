@@ -293,7 +293,8 @@ mod tests {
         let bounds = Bounds {
             since: start,
             deadline: Duration::from_secs(20),
-            visible_within: Duration::from_secs(3),
+            // Between the fourth poll (2.88 s to 3.03 s) and the fifth (4.10 s to 4.31 s): no jitter crosses it.
+            visible_within: Duration::from_millis(3_500),
             unreadable: 3,
             least: Duration::from_millis(500),
             accepted: Duration::ZERO,
