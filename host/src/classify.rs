@@ -122,18 +122,18 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
         outcome.decision = Some(merged.decision);
         outcome.verdicts = merged.ranked.into_iter().map(|weighed| line(weighed, trace, &redactor)).collect();
     }
-    close(outcome, asked, &redactor)
+    close(outcome, Some(trace), asked, &redactor)
 }
 
 /// The last touch on every outcome: masked, and compared with what was expected.
 #[must_use]
 pub fn finish(outcome: Outcome, asked: Asked<'_>) -> Outcome {
-    close(outcome, asked, &asked.redactor())
+    close(outcome, None, asked, &asked.redactor())
 }
 
-fn close(mut outcome: Outcome, asked: Asked<'_>, redactor: &Redactor<'_>) -> Outcome {
+fn close(mut outcome: Outcome, trace: Option<&Trace>, asked: Asked<'_>, redactor: &Redactor<'_>) -> Outcome {
     if let Some(expect) = asked.expect {
-        outcome.mismatch = expect.mismatches(&outcome);
+        outcome.mismatch = expect.mismatches(&outcome, trace);
         outcome.expected = Some(outcome.mismatch.is_empty());
     }
     outcome.input_hash = asked.input.map(|input| asked.terms.privacy.hasher.hash(input));

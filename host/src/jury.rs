@@ -200,6 +200,7 @@ mod tests {
             status: Status("FAILED".into()),
             error: None,
             steps: vec![],
+            result: None,
         })
     }
 

@@ -134,6 +134,7 @@ impl<'r> Redactor<'r> {
             status: trace.status.clone(),
             error: trace.error.as_ref().map(fault),
             steps: trace.steps.iter().map(step).collect(),
+            result: None,
         }
     }
 

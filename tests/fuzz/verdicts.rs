@@ -36,6 +36,7 @@ static TRACE: LazyLock<Trace> = LazyLock::new(|| {
         status: Status("FAILED".into()),
         error: Some(fault),
         steps: vec![step.clone(), step],
+        result: None,
     }
 });
 

@@ -100,6 +100,9 @@ pub(super) struct TraceForm {
     pub(super) failed: Vec<String>,
     #[serde(default)]
     pub(super) error: Option<Pointer>,
+    /// What the execution gave back.
+    #[serde(default)]
+    pub(super) result: Option<Pointer>,
     pub(super) steps: Pointer,
     pub(super) step: StepForm,
 }

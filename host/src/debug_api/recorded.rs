@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<Recorded, String> {
     let line: Line<'_> = serde_json::from_str(text).map_err(json)?;
     let form = FORM.as_ref().map_err(Clone::clone)?;
     let error = line.result.zip(ERROR.as_ref().ok()).and_then(|(result, error)| error.find(result.get()));
-    let answer = Answer { status: Status(line.status), error, steps: line.trace };
+    let answer = Answer { status: Status(line.status), error, steps: line.trace, result: line.result };
     if !answer.ended() {
         return Err(format!("status: {} is neither COMPLETED nor FAILED", answer.status));
     }

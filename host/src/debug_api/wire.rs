@@ -129,6 +129,7 @@ pub(super) struct Answer<'a> {
     pub(super) status: Status,
     pub(super) error: Option<&'a RawValue>,
     pub(super) steps: Option<&'a RawValue>,
+    pub(super) result: Option<&'a RawValue>,
 }
 
 impl<'a> Answer<'a> {
@@ -137,9 +138,9 @@ impl<'a> Answer<'a> {
     /// # Errors
     /// What it is instead of an answer.
     pub(super) fn read(text: &'a str, form: &TraceForm) -> Result<Self, String> {
-        let wanted = [Some(&form.status), form.error.as_ref(), Some(&form.steps)];
+        let wanted = [Some(&form.status), form.error.as_ref(), Some(&form.steps), form.result.as_ref()];
         // Serde's own word for a value of another kind would show the value.
-        let [status, error, steps] =
+        let [status, error, steps, result] =
             pick(text, wanted).map_err(|e| if e.is_data() { "it is no object".to_owned() } else { strip_place(&e) })?;
         let status = status.and_then(|raw| text_of(serde_json::from_str(raw.get()).ok()?)).ok_or("there is no status in it")?;
         let status = if form.completed.contains(&status) {
@@ -149,7 +150,7 @@ impl<'a> Answer<'a> {
         } else {
             status.chars().filter(|c| !c.is_control()).take(64).collect()
         };
-        Ok(Self { status: Status(status), error, steps })
+        Ok(Self { status: Status(status), error, steps, result })
     }
 
     /// Whether the execution has ended.
@@ -174,7 +175,8 @@ impl<'a> Answer<'a> {
             }
             _ => Vec::new(),
         };
-        Ok(Trace { session, action, environment, status: self.status, error: self.error.and_then(fault), steps })
+        let result = self.result.and_then(json);
+        Ok(Trace { session, action, environment, status: self.status, error: self.error.and_then(fault), steps, result })
     }
 }
 
@@ -214,15 +216,19 @@ fn step(raw: &RawValue, form: &StepForm, index: usize) -> Step {
     let [id, name, timestamp, input, output, error] =
         pick(raw.get(), [id, name, timestamp, input, output, Some(&form.error)]).unwrap_or_default();
     let word = |raw: Option<&RawValue>| raw.and_then(|raw| text_of(serde_json::from_str(raw.get()).ok()?));
-    let json = |raw: Option<&RawValue>| raw.map(RawValue::get).filter(|text| *text != "null").map(str::to_owned);
     Step {
         id: word(id).unwrap_or_else(|| format!("#{index}")),
         name: word(name),
         timestamp: word(timestamp),
-        input: json(input),
-        output: json(output),
+        input: input.and_then(json),
+        output: output.and_then(json),
         error: error.and_then(fault),
     }
+}
+
+/// A value as its JSON text; null is none.
+fn json(raw: &RawValue) -> Option<String> {
+    Some(raw.get()).filter(|text| *text != "null").map(str::to_owned)
 }
 
 /// An error as most platforms write it.

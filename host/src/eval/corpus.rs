@@ -81,8 +81,10 @@ fn record(line: &str) -> Result<Labelled, String> {
 
 fn of_recorded(recorded: Recorded) -> Labelled {
     let truth = recorded.expect.and_then(|expect| {
-        let classification = expect.classification?;
-        Some(Truth { classification, reason: expect.reason, hard: false })
+        // Of several that would do none is the truth.
+        let [classification] = <[_; 1]>::try_from(expect.classification).ok()?;
+        let reason = <[_; 1]>::try_from(expect.reason).ok().map(|[reason]| reason);
+        Some(Truth { classification, reason, hard: false })
     });
     let session = recorded.trace.session.to_string();
     Labelled { id: recorded.name.unwrap_or_else(|| session.clone()), trace: recorded.trace, input: recorded.input, truth, source: session }

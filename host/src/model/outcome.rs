@@ -1,6 +1,6 @@
 //! What became of one vector. [`Outcome`] is also the public outcome line (schema 1): its JSON is what `--format json` prints.
 
-use super::{ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status, Trace};
+use super::{Abstention, ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status, Trace};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -203,6 +203,14 @@ pub struct Abstained {
     pub plugin: String,
     /// Why.
     pub why: String,
+}
+
+impl Abstained {
+    /// Whether having no verdict is no failure: it had no opinion, or there was nothing to look at.
+    #[must_use]
+    pub fn is_harmless(&self) -> bool {
+        [Abstention::NoOpinion, Abstention::NoTrace].iter().any(|harmless| harmless.to_string() == self.why)
+    }
 }
 
 /// What kept a vector from being finished; written as `kind: text`.

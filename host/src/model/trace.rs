@@ -71,6 +71,8 @@ pub struct Trace {
     pub error: Option<Fault>,
     /// The steps in the order they ran; empty where the platform recorded none.
     pub steps: Vec<Step>,
+    /// What the execution gave back, as JSON text. No classifier sees it: what is expected of it is compared with it.
+    pub result: Option<String>,
 }
 
 impl Trace {
@@ -84,6 +86,7 @@ impl Trace {
             status: Status("FAILED".to_owned()),
             error: None,
             steps,
+            result: None,
         }
     }
 
@@ -141,6 +144,7 @@ mod tests {
             status: Status(status.into()),
             error: Some(fault("whole")),
             steps: errors.iter().map(|e| Step { error: e.map(fault), ..Step::default() }).collect(),
+            result: None,
         }
     }
 

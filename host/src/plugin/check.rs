@@ -106,6 +106,7 @@ mod tests {
             status: Status("FAILED".into()),
             error: None,
             steps: vec![Step { error: Some(fault), ..Step::default() }],
+            result: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Counts of a run. It knows outcomes, not how they are shown.
 
-use crate::model::{Abstention, Classification, Outcome, Status};
+use crate::model::{Classification, Outcome, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run came to.
@@ -54,8 +54,7 @@ impl Summary {
             self.undecided += 1;
             self.undecided_problems.insert(problem.kind.as_str());
         }
-        let harmless = [Abstention::NoOpinion.to_string(), Abstention::NoTrace.to_string()];
-        for abstained in outcome.abstained.iter().filter(|a| !harmless.contains(&a.why)) {
+        for abstained in outcome.abstained.iter().filter(|abstained| !abstained.is_harmless()) {
             *self.abstained.entry((abstained.plugin.clone(), abstained.why.clone())).or_default() += 1;
         }
     }

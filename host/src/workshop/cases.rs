@@ -161,10 +161,8 @@ fn case(place: &str, line: &str) -> Result<Case, String> {
         }
         (Some(_), _) => return Err("verdict: is neither an object nor null".to_owned()),
         (None, _) if !recorded.trace.status.is_failed() => Expected::NoVerdict,
-        (None, Some(expect)) if expect.classification.as_ref().is_some_and(|wanted| *wanted == Classification::unknown()) => {
-            Expected::NoVerdict
-        }
-        (None, Some(expect)) if expect.classification.is_some() || expect.reason.is_some() || expect.min_confidence.is_some() => {
+        (None, Some(expect)) if expect.classification == [Classification::unknown()] => Expected::NoVerdict,
+        (None, Some(expect)) if !expect.classification.is_empty() || !expect.reason.is_empty() || expect.min_confidence.is_some() => {
             Expected::Outcome(Box::new(expect))
         }
         (None, _) => Expected::Anything,
@@ -217,14 +215,16 @@ impl Case {
                 fields.iter().filter_map(differs).collect()
             }
             (Expected::Outcome(expect), said) => {
-                let wanted = expect.classification.as_ref().map_or("a verdict", |wanted| wanted.as_str());
+                let wanted: Vec<_> = expect.classification.iter().map(Classification::as_str).collect();
+                let wanted = if wanted.is_empty() { "a verdict".to_owned() } else { wanted.join(" or ") };
                 let Some(said) = said else { return vec![format!("expected {wanted}, got no verdict")] };
                 let mut differences = Vec::new();
-                if expect.classification.as_ref().is_some_and(|wanted| *wanted != said.classification) {
+                if !expect.classification.is_empty() && !expect.classification.contains(&said.classification) {
                     differences.push(format!("classification: expected {wanted}, got {}", said.classification));
                 }
-                if let Some(reason) = expect.reason.as_ref().filter(|reason| Some(*reason) != said.reason.as_ref()) {
-                    differences.push(format!("reason: expected {reason}, got {}", said.reason.as_deref().unwrap_or("none")));
+                if !expect.reason.is_empty() && !said.reason.as_ref().is_some_and(|said| expect.reason.contains(said)) {
+                    let (wanted, got) = (expect.reason.join(" or "), said.reason.as_deref().unwrap_or("none"));
+                    differences.push(format!("reason: expected {wanted}, got {got}"));
                 }
                 if let Some(least) = expect.min_confidence.filter(|least| said.confidence.get() < *least) {
                     differences.push(format!("confidence: expected at least {}, got {}", least, said.confidence.get()));
