@@ -22,5 +22,5 @@ pub use printable::printable;
 pub use secret::Secret;
 pub use trace::{Fault, Status, Step, Trace};
 pub use utf8::utf8;
-pub use vector::Vector;
+pub use vector::{Source, Vector};
 pub use verdict::{Abstention, Classification, Confidence, Excerpt, Identity, Opinion, Verdict};

@@ -28,8 +28,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
 
     let script = Script::built_in().map_err(broken)?;
     let client = script.client.clone();
-    let vectors = Suite::of_text("the demo's vectors", &script.vectors().to_string())
-        .map_err(|problems| broken(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let vectors = Suite::of_text("the demo's vectors", &script.vectors().to_string()).map_err(|problems| broken(problems.join("; ")))?;
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let simulator = simulator::start(loopback, script, Some(deliveries.clone()))
         .await

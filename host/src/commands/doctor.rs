@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::plugin::{PluginError, Profile};
 use crate::report::{self, Format, plural};
 use crate::store::Store;
-use crate::vectors::{Schemas, Suite};
+use crate::vectors::{Reading, Schemas, Suite};
 use std::path::Path;
 
 pub(super) async fn execute(args: DoctorArgs) -> Result<Exit, Failure> {
@@ -105,7 +105,7 @@ fn wanted(args: &DoctorArgs, settings: &Settings, doctor: &mut Doctor) -> Wanted
     }
     // Schemas that cannot be read have been told of; the vectors are read all the same.
     let schemas = Schemas::read(&settings.api.schemas).unwrap_or_default();
-    match Suite::read(&args.vectors, schemas) {
+    match Suite::read(&args.vectors, Reading { schemas, ..Reading::default() }) {
         Ok(suite) => {
             doctor.tell(Check::ok("vectors", format!("{} in order", suite.count())));
             for vector in suite.vectors().flatten() {

@@ -14,7 +14,7 @@ use crate::outbox::Outbox;
 use crate::report::{self, Format, Report, Summary};
 use crate::run::{Event, Resume, Run, catch_up};
 use crate::store::{DeliveryState, Lease, Listed, Pick, Store, is_live, now};
-use crate::vectors::{Prod, Schemas, Suite};
+use crate::vectors::{Prod, Reading, Schemas, Suite};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -76,7 +76,7 @@ fn platform(settings: &Settings) -> String {
 fn load(files: &[PathBuf], schemas: &Path) -> Result<Suite, Failure> {
     let schemas = Schemas::read(schemas)
         .map_err(|what| Failure::new(Exit::Usage, format!("api.schemas: {what}"), "README, section Vectors, says what goes there"))?;
-    Suite::read(files, schemas).map_err(|problems| {
+    Suite::read(files, Reading { schemas, ..Reading::default() }).map_err(|problems| {
         let count = report::plural(problems.len(), "problem");
         let what = format!("{count} in vector files; nothing was submitted\n  {}", problems.join("\n  "));
         Failure::new(Exit::Usage, what, "README, section Vectors, has the format")

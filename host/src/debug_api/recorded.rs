@@ -109,6 +109,8 @@ mod tests {
         trace.error = Some(Fault { message: "whole".into(), ..Fault::default() });
         // An input is JSON in a record, and a text in a trace.
         trace.steps[0].input = None;
+        // Of the result no more than its error is recorded.
+        trace.result = Some(r#"{"error":{"message":"whole","stack":null,"code":null}}"#.into());
         let read = parse(&record("n", &trace)).unwrap();
         assert_eq!((read.name.as_deref(), read.trace), (Some("n"), trace));
     }

@@ -2,6 +2,7 @@
 
 use super::{ActionId, Environment, Expect};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// One input to run an action with. Its file format is read by the room `vectors`.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,4 +19,35 @@ pub struct Vector {
     pub tags: Vec<String>,
     /// What its author expects; without it, `COMPLETED`.
     pub expect: Option<Expect>,
+    /// Which repetition it is, from 1, where it is run several times.
+    pub repetition: Option<u32>,
+    /// Where it was written; none where it was not read from a file.
+    pub source: Option<Arc<Source>>,
+}
+
+/// Where a vector was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file as the user named it.
+    pub file: Arc<str>,
+    /// The line of the vector, from 1.
+    pub line: u32,
+    /// The line of each expectation, by its field.
+    pub expected: Vec<(String, u32)>,
+}
+
+impl Source {
+    /// The place of the expectation that a mismatch, `field: what`, is about.
+    #[must_use]
+    pub fn of_mismatch(&self, mismatch: &str) -> String {
+        let field = mismatch.split_once(": ").map_or(mismatch, |(field, _)| field);
+        let line = self.expected.iter().find(|(own, _)| own == field).map_or(self.line, |(_, line)| *line);
+        format!("{}:{line}", self.file)
+    }
+
+    /// The place of the vector.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
 }

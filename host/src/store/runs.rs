@@ -337,7 +337,16 @@ mod tests {
 
     fn vector() -> Vector {
         let action = "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
-        Vector { name: "v".into(), action, input: serde_json::Map::new(), environment: Environment::Test, tags: vec![], expect: None }
+        Vector {
+            name: "v".into(),
+            action,
+            input: serde_json::Map::new(),
+            environment: Environment::Test,
+            tags: vec![],
+            expect: None,
+            repetition: None,
+            source: None,
+        }
     }
 
     async fn begun() -> (Store, RunId, InputHash) {

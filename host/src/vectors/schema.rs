@@ -36,8 +36,15 @@ const KEYWORDS: [&str; 22] = [
 /// The schemas there are.
 #[derive(Debug, Default)]
 pub struct Schemas {
-    by_action: HashMap<ActionId, Validator>,
-    for_all: Option<Validator>,
+    by_action: HashMap<ActionId, Schema>,
+    for_all: Option<Schema>,
+}
+
+/// A schema, and the types that it has for parameters.
+#[derive(Debug)]
+struct Schema {
+    validator: Validator,
+    types: HashMap<String, String>,
 }
 
 impl Schemas {
@@ -98,15 +105,26 @@ impl Schemas {
         }
     }
 
-    /// What is wrong with an input: each violation as `/pointer: what`, without the value, which is nobody's but the author's.
-    pub(super) fn violations(&self, action: ActionId, input: &Map<String, Value>) -> Vec<String> {
-        let Some(validator) = self.by_action.get(&action).or(self.for_all.as_ref()) else { return Vec::new() };
+    /// What is wrong with an input: each violation's pointer, and it as `/pointer: what`, without the value, which is nobody's but the
+    /// author's.
+    pub(super) fn violations(&self, action: ActionId, input: &Map<String, Value>) -> Vec<(String, String)> {
+        let Some(schema) = self.of(action) else { return Vec::new() };
         let input = Value::Object(input.clone());
-        let violations = validator.iter_errors(&input).map(|error| {
-            let pointer = error.instance_path().as_str();
-            if pointer.is_empty() { error.masked().to_string() } else { format!("{pointer}: {}", error.masked()) }
+        let violations = schema.validator.iter_errors(&input).map(|error| {
+            let pointer = error.instance_path().as_str().to_owned();
+            let what = if pointer.is_empty() { error.masked().to_string() } else { format!("{pointer}: {}", error.masked()) };
+            (pointer, what)
         });
         violations.collect()
+    }
+
+    /// The type that an action's schema has for a parameter, where it has one.
+    pub(super) fn kind(&self, action: ActionId, parameter: &str) -> Option<&str> {
+        self.of(action)?.types.get(parameter).map(String::as_str)
+    }
+
+    fn of(&self, action: ActionId) -> Option<&Schema> {
+        self.by_action.get(&action).or(self.for_all.as_ref())
     }
 }
 
@@ -116,8 +134,16 @@ fn value(file: &Path) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|e| format!("{}:{}:{}: is not JSON", file.display(), e.line(), e.column()))
 }
 
-fn compiled(schema: &Value) -> Result<Validator, String> {
-    jsonschema::validator_for(schema).map_err(|e| format!("is not a JSON Schema: {}: {e}", e.instance_path()))
+fn compiled(schema: &Value) -> Result<Schema, String> {
+    let validator = jsonschema::validator_for(schema).map_err(|e| format!("is not a JSON Schema: {}: {e}", e.instance_path()))?;
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    // Of several types the first that is not null: `["string", "null"]` is how an optional one is often written.
+    let one = |kind: &Value| match kind {
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").map(str::to_owned),
+        kind => kind.as_str().map(str::to_owned),
+    };
+    let types = properties.filter_map(|(name, property)| Some((name.clone(), one(property.get("type")?)?)));
+    Ok(Schema { validator, types: types.collect() })
 }
 
 #[cfg(test)]
@@ -137,7 +163,7 @@ mod tests {
     }
 
     fn violations(schemas: &Schemas, action: &str, input: &str) -> Vec<String> {
-        schemas.violations(action.parse().unwrap(), &serde_json::from_str(input).unwrap())
+        schemas.violations(action.parse().unwrap(), &serde_json::from_str(input).unwrap()).into_iter().map(|(_, what)| what).collect()
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! All vectors of a run: checked whole before the first of them is given out, and, where they stand one a line, read again as they are
-//! needed, so that a hundred thousand take no more memory than ten.
+//! All vectors of a run: checked whole before the first of them is given out, and made again as they are needed, so that a million rows
+//! take no more memory than ten.
 
-use super::{Reader, Schemas, VectorError, parse};
-use crate::model::{Environment, Vector, utf8};
-use serde_json::value::RawValue;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use super::data::Data;
+use super::entry::Format;
+use super::files::{meant, opened};
+use super::part::{Part, Reader};
+use super::{Schemas, Selection, Variables};
+use crate::model::{Environment, Vector};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The longest line that is read, in bytes.
-const MAX_LINE: u64 = 64 << 20;
 /// Files of less than this are held, in bytes: thousands of small ones must not be open all at once.
 const HELD: u64 = 1 << 20;
 /// How many problems are listed.
@@ -18,18 +18,38 @@ const MAX_PROBLEMS: usize = 100;
 /// How many names are kept of vectors for production.
 const SOME: usize = 10;
 
-/// Vectors that were checked.
-pub struct Suite {
-    parts: Vec<Part>,
-    schemas: Arc<Schemas>,
-    count: usize,
-    prod: Prod,
+/// How files are read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// What inputs must be.
+    pub schemas: Schemas,
+    /// What stands in place of `{{name}}`.
+    pub variables: Variables,
+    /// Rows that feed each vector.
+    pub data: Option<PathBuf>,
+    /// Which vectors are wanted.
+    pub selection: Selection,
+    /// How often each is run, where not once.
+    pub repeat: Option<NonZeroU32>,
 }
 
-/// The vectors of one file.
-enum Part {
-    Held(Vec<Vector>),
-    Lines { name: String, file: File, count: usize },
+/// What all parts of a suite are read by.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    pub(super) schemas: Arc<Schemas>,
+    pub(super) variables: Variables,
+    pub(super) data: Option<Data>,
+    pub(super) selection: Selection,
+}
+
+/// Vectors that were checked.
+pub struct Suite {
+    parts: Vec<(Part, usize)>,
+    terms: Arc<Terms>,
+    repeat: Option<NonZeroU32>,
+    count: usize,
+    left_out: usize,
+    prod: Prod,
 }
 
 /// What would run in production.
@@ -42,41 +62,54 @@ pub struct Prod {
 }
 
 impl Suite {
-    /// Reads and checks files; `-` is stdin, which is kept in a file of its own meanwhile.
+    /// Reads and checks files, folders and patterns; `-` is stdin, which is kept in a file of its own meanwhile.
     ///
     /// # Errors
     /// All problems of all files, the first of them in full.
-    pub fn read(files: &[PathBuf], schemas: Schemas) -> Result<Self, Vec<String>> {
-        Self::read_holding(files, schemas, HELD)
+    pub fn read(named: &[PathBuf], reading: Reading) -> Result<Self, Vec<String>> {
+        Self::read_holding(named, reading, HELD)
     }
 
     /// The same; files of less than `held` bytes are held in memory, whatever they look like.
-    fn read_holding(files: &[PathBuf], schemas: Schemas, held: u64) -> Result<Self, Vec<String>> {
-        let mut suite = Self { parts: Vec::new(), schemas: Arc::new(schemas), count: 0, prod: Prod::default() };
+    fn read_holding(named: &[PathBuf], reading: Reading, held: u64) -> Result<Self, Vec<String>> {
+        let data = reading.data.as_deref().map(Data::open).transpose().map_err(|what| vec![what])?;
+        let terms = Terms { schemas: Arc::new(reading.schemas), variables: reading.variables, data, selection: reading.selection };
+        let mut suite = Self { terms: Arc::new(terms), repeat: reading.repeat, ..Self::empty() };
         let mut problems = Problems::default();
-        for path in files {
-            match opened(path) {
-                Ok((name, file)) => suite.add(&name, file, held, &mut problems),
-                Err(what) => problems.add(what),
+        for path in meant(named)? {
+            let part = opened(&path).map_err(|what| vec![what]).and_then(|(name, file)| Part::open(&name, &path, file, held, &suite.terms));
+            match part {
+                Ok(part) => suite.add(part, &mut problems),
+                Err(found) => found.into_iter().for_each(|problem| problems.add(problem)),
             }
         }
         if problems.count == 0 { Ok(suite) } else { Err(problems.listed()) }
     }
 
-    /// Vectors that are in memory already.
+    /// Vectors that are in memory already, as JSON.
     ///
     /// # Errors
     /// All problems.
-    pub fn of_text(name: &str, text: &str) -> Result<Self, Vec<VectorError>> {
-        let vectors = parse(name, text, &Schemas::default())?;
-        let count = vectors.len();
-        Ok(Self { parts: vec![Part::Held(vectors)], schemas: Arc::default(), count, prod: Prod::default() })
+    pub fn of_text(name: &str, text: &str) -> Result<Self, Vec<String>> {
+        let (mut suite, mut problems) = (Self::empty(), Problems::default());
+        suite.add(Part::of_text(name, text, Format::Json, &suite.terms)?, &mut problems);
+        if problems.count == 0 { Ok(suite) } else { Err(problems.listed()) }
     }
 
-    /// How many there are.
+    fn empty() -> Self {
+        Self { parts: Vec::new(), terms: Arc::default(), repeat: None, count: 0, left_out: 0, prod: Prod::default() }
+    }
+
+    /// How many there are, each as often as it is run.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.count
+        self.count * self.times()
+    }
+
+    /// How many vectors of the files are not wanted.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// What of them would run in production.
@@ -85,57 +118,41 @@ impl Suite {
         &self.prod
     }
 
-    /// The vectors, in order.
+    /// The vectors, in order, each as often as it is run.
     #[must_use]
     pub fn vectors(self) -> Vectors {
-        let none = Current::Held(Vec::new().into_iter());
-        Vectors { parts: self.parts.into_iter(), schemas: self.schemas, part: none, prod: self.prod.count > 0 }
-    }
-
-    fn add(&mut self, name: &str, mut file: File, held: u64, problems: &mut Problems) {
-        let small = file.metadata().is_ok_and(|m| m.len() < held);
-        let part =
-            if !small && stands_in_lines(&mut file) { self.check_lines(name, file, problems) } else { self.held(name, file, problems) };
-        self.parts.extend(part);
-    }
-
-    fn held(&mut self, name: &str, mut file: File, problems: &mut Problems) -> Option<Part> {
-        let mut bytes = Vec::new();
-        if let Err(e) = file.read_to_end(&mut bytes) {
-            problems.add(format!("{name}: cannot be read: {e}"));
-            return None;
-        }
-        let text = utf8(&bytes).map_err(|line| problems.add(not_utf8(name, line))).ok()?;
-        match parse(name, text, &self.schemas) {
-            Ok(vectors) => {
-                vectors.iter().for_each(|vector| self.note(vector));
-                Some(Part::Held(vectors))
-            }
-            Err(found) => {
-                found.iter().for_each(|problem| problems.add(problem.to_string()));
-                None
-            }
+        let times = self.repeat.map(NonZeroU32::get).filter(|times| *times > 1);
+        Vectors {
+            parts: self.parts.into_iter(),
+            terms: self.terms,
+            part: None,
+            prod: self.prod.count > 0,
+            times,
+            again: None,
+            broken: false,
         }
     }
 
-    fn check_lines(&mut self, name: &str, file: File, problems: &mut Problems) -> Option<Part> {
-        let mut lines = Lines::new(name.to_owned(), file, Arc::clone(&self.schemas));
+    fn times(&self) -> usize {
+        self.repeat.map_or(1, |times| usize::try_from(times.get()).unwrap_or(usize::MAX))
+    }
+
+    fn add(&mut self, part: Part, problems: &mut Problems) {
         let before = self.count;
-        loop {
-            match lines.next() {
-                None => break,
-                Some(Ok(vector)) => self.note(&vector),
-                Some(Err(found)) => found.into_iter().for_each(|problem| problems.add(problem)),
+        part.wrong().iter().for_each(|problem| problems.add(problem.clone()));
+        match part.reader(&self.terms) {
+            Err(found) => found.into_iter().for_each(|problem| problems.add(problem)),
+            Ok(mut reader) => {
+                for vector in &mut reader {
+                    match vector {
+                        Ok(vector) => self.note(&vector),
+                        Err(found) => found.into_iter().for_each(|problem| problems.add(problem)),
+                    }
+                }
+                self.left_out += reader.left_out();
             }
         }
-        let mut file = lines.reader.into_inner();
-        match file.seek(SeekFrom::Start(0)) {
-            Ok(_) => Some(Part::Lines { name: name.to_owned(), file, count: self.count - before }),
-            Err(e) => {
-                problems.add(format!("{name}: cannot be read a second time: {e}"));
-                None
-            }
-        }
+        self.parts.push((part, self.count - before));
     }
 
     fn note(&mut self, vector: &Vector) {
@@ -151,163 +168,71 @@ impl Suite {
 
 /// The vectors of a suite, in order. An error is one of a file that was changed since it was checked; nothing follows it.
 pub struct Vectors {
-    parts: std::vec::IntoIter<Part>,
-    schemas: Arc<Schemas>,
-    part: Current,
+    parts: std::vec::IntoIter<(Part, usize)>,
+    terms: Arc<Terms>,
+    /// The part that is read, and how many vectors of it are still to come.
+    part: Option<(Reader, usize)>,
     /// Whether there was anything for production among what was checked.
     prod: bool,
-}
-
-enum Current {
-    Held(std::vec::IntoIter<Vector>),
-    /// And how many of them are still to come.
-    Lines(Box<Lines>, usize),
-    Broken,
+    /// How often each is run, where that is more than once.
+    times: Option<u32>,
+    /// The vector that is still to be run again, and how often it was given.
+    again: Option<(Vector, u32)>,
+    broken: bool,
 }
 
 impl Iterator for Vectors {
     type Item = Result<Vector, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some((vector, given)) = self.again.take() {
+            let next = Vector { repetition: Some(given + 1), ..vector.clone() };
+            self.again = Some((vector, given + 1)).filter(|(_, given)| self.times.is_some_and(|times| *given < times));
+            return Some(Ok(next));
+        }
+        if self.broken {
+            return None;
+        }
+        match self.following()? {
+            Ok(vector) if self.times.is_some() => {
+                self.again = Some((vector.clone(), 1));
+                Some(Ok(Vector { repetition: Some(1), ..vector }))
+            }
+            Ok(vector) => Some(Ok(vector)),
+            Err(found) => {
+                self.broken = true;
+                Some(Err(format!("{} (the file was changed while it was run)", found.join("; "))))
+            }
+        }
+    }
+}
+
+impl Vectors {
+    /// The next vector of the files.
+    fn following(&mut self) -> Option<Result<Vector, Vec<String>>> {
         loop {
-            let next = match &mut self.part {
-                Current::Held(vectors) => vectors.next().map(Ok),
-                Current::Lines(lines, left) => match (lines.next(), *left) {
-                    (None, 0) => None,
-                    (None, _) => Some(Err(vec![format!("{}: ends earlier than it did", lines.name)])),
-                    (Some(_), 0) => Some(Err(vec![format!("{}: is longer than it was", lines.name)])),
-                    (Some(Ok(vector)), _) if vector.environment == Environment::Prod && !self.prod => {
-                        Some(Err(vec![format!("{}: {}: would run in production", lines.name, vector.name)]))
-                    }
-                    (next, _) => {
-                        *left -= 1;
-                        next
-                    }
-                },
-                Current::Broken => return None,
+            let Some((reader, left)) = &mut self.part else {
+                let (part, count) = self.parts.next()?;
+                match part.reader(&self.terms) {
+                    Ok(reader) => self.part = Some((reader, count)),
+                    Err(found) => return Some(Err(found)),
+                }
+                continue;
             };
-            match next {
-                Some(Ok(vector)) => return Some(Ok(vector)),
-                Some(Err(found)) => {
-                    self.part = Current::Broken;
-                    return Some(Err(format!("{} (the file was changed while it was run)", found.join("; "))));
+            match (reader.next(), *left) {
+                (None, 0) => self.part = None,
+                (None, _) => return Some(Err(vec![format!("{}: ends earlier than it did", reader.file())])),
+                (Some(_), 0) => return Some(Err(vec![format!("{}: is longer than it was", reader.file())])),
+                (Some(Ok(vector)), _) if vector.environment == Environment::Prod && !self.prod => {
+                    return Some(Err(vec![format!("{}: {}: would run in production", reader.file(), vector.name)]));
                 }
-                None => {
-                    self.part = match self.parts.next()? {
-                        Part::Held(vectors) => Current::Held(vectors.into_iter()),
-                        Part::Lines { name, file, count } => {
-                            Current::Lines(Box::new(Lines::new(name, file, Arc::clone(&self.schemas))), count)
-                        }
-                    }
+                (Some(next), _) => {
+                    *left -= 1;
+                    return Some(next);
                 }
             }
         }
     }
-}
-
-/// The vectors of a file that has one a line.
-struct Lines {
-    name: String,
-    reader: BufReader<File>,
-    schemas: Arc<Schemas>,
-    line: Vec<u8>,
-    lines_before: usize,
-    vectors_before: usize,
-    /// Whether nothing more can be read.
-    ended: bool,
-}
-
-impl Lines {
-    fn new(name: String, file: File, schemas: Arc<Schemas>) -> Self {
-        Self { name, reader: BufReader::new(file), schemas, line: Vec::new(), lines_before: 0, vectors_before: 0, ended: false }
-    }
-
-    /// The vector of the next line that has one, or what is wrong with it.
-    fn next(&mut self) -> Option<Result<Vector, Vec<String>>> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            self.line.clear();
-            let read = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.line);
-            let number = self.lines_before + 1;
-            match read {
-                Err(e) => {
-                    self.ended = true;
-                    return Some(Err(vec![format!("{}:{number}: cannot be read: {e}", self.name)]));
-                }
-                Ok(0) => return None,
-                Ok(_) if self.line.len() as u64 == MAX_LINE => {
-                    self.ended = true;
-                    return Some(Err(vec![format!("{}:{number}: the line is longer than {} MiB", self.name, MAX_LINE >> 20)]));
-                }
-                Ok(_) => {}
-            }
-            let Ok(text) = std::str::from_utf8(&self.line) else {
-                self.lines_before += 1;
-                return Some(Err(vec![not_utf8(&self.name, number)]));
-            };
-            let text = text.strip_prefix('\u{feff}').filter(|_| number == 1).unwrap_or(text);
-            let text = text.trim_end_matches(['\n', '\r']);
-            if !text.trim().is_empty() {
-                let mut reader =
-                    Reader { file: &self.name, text, lines_before: self.lines_before, schemas: &self.schemas, problems: Vec::new() };
-                let raw: Option<&RawValue> = serde_json::from_str(text).map_err(|e| _ = reader.syntax(0, &e)).ok();
-                let vector = raw.and_then(|raw| reader.vector(self.vectors_before + 1, raw));
-                let problems = reader.problems.iter().map(ToString::to_string).collect();
-                (self.lines_before, self.vectors_before) = (self.lines_before + 1, self.vectors_before + 1);
-                return Some(vector.ok_or(problems));
-            }
-            self.lines_before += 1;
-        }
-    }
-}
-
-/// Whether the first line that is not empty is an object of its own, with more to follow. Leaves the file at its start.
-fn stands_in_lines(file: &mut File) -> bool {
-    let mut looked = || -> std::io::Result<bool> {
-        let mut reader = BufReader::new(&mut *file);
-        let mut line = Vec::new();
-        let blank = |line: &[u8]| line.trim_ascii().is_empty();
-        while blank(&line) {
-            line.clear();
-            if (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-                return Ok(false);
-            }
-        }
-        let first = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
-        let whole = first.starts_with(b"{") && serde_json::from_slice::<&RawValue>(first).is_ok();
-        Ok(whole && !reader.fill_buf()?.is_empty())
-    };
-    let lines = looked().unwrap_or(false);
-    file.seek(SeekFrom::Start(0)).is_ok() && lines
-}
-
-/// A file that can be read twice, and its name for people.
-fn opened(path: &Path) -> Result<(String, File), String> {
-    if path != Path::new("-") {
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|e| format!("{name}: cannot be read: {e}"))?;
-        // A pipe can be read once only.
-        let seekable = file.metadata().is_ok_and(|m| m.is_file());
-        return if seekable { Ok((name, file)) } else { kept(file).map(|kept| (name.clone(), kept)).map_err(|e| format!("{name}: {e}")) };
-    }
-    kept(std::io::stdin().lock()).map(|file| ("stdin".to_owned(), file)).map_err(|e| format!("stdin: {e}"))
-}
-
-/// What can be read once, in a file without a name.
-fn kept(mut from: impl std::io::Read) -> Result<File, String> {
-    let mut keep = || -> std::io::Result<File> {
-        let mut file = tempfile::tempfile()?;
-        std::io::copy(&mut from, &mut file)?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(file)
-    };
-    keep().map_err(|e| format!("cannot be read: {e}"))
-}
-
-fn not_utf8(name: &str, line: usize) -> String {
-    format!("{name}:{line}: is not UTF-8; save the file as UTF-8")
 }
 
 /// Problems, of which the first are kept.
@@ -344,14 +269,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("v.ndjson");
         std::fs::write(&path, text).unwrap();
-        let found = Suite::read_holding(&[path], Schemas::default(), 0);
+        let found = Suite::read_holding(&[path], Reading::default(), 0);
         found.map_err(|list| list.iter().map(|e| e.replace(&format!("{}/", dir.path().display()), "")).collect())
     }
 
     #[test]
     fn lines_are_counted_checked_and_read_again() {
         let suite = suite(format!("\u{feff}{LINE}\n\n{LINE}\r\n{LINE}")).unwrap();
-        assert!(matches!(suite.parts.as_slice(), [Part::Lines { .. }]));
+        assert!(suite.parts[0].0.is_streamed());
         assert_eq!((suite.count(), suite.prod().count, suite.prod().names.len()), (3, 3, 3));
         let names: Vec<_> = suite.vectors().map(|v| v.unwrap().name).collect();
         assert_eq!(names, ["v#1", "v#2", "v#3"]);
@@ -361,7 +286,7 @@ mod tests {
     fn one_object_and_an_array_are_held() {
         for text in [LINE.to_owned(), format!("{LINE}\n"), LINE.replace(',', ",\n"), format!("[{LINE}]")] {
             let suite = suite(&text).unwrap();
-            assert!(suite.count() == 1 && matches!(suite.parts.as_slice(), [Part::Held(_)]), "{text}");
+            assert!(suite.count() == 1 && !suite.parts[0].0.is_streamed(), "{text}");
         }
     }
 
@@ -387,7 +312,7 @@ mod tests {
         std::fs::write(&path, format!("{LINE}\n{LINE}\n{LINE}\n")).unwrap();
         let changed = |text: &str| {
             std::fs::write(&path, format!("{LINE}\n{LINE}\n{LINE}\n")).unwrap();
-            let mut vectors = Suite::read_holding(std::slice::from_ref(&path), Schemas::default(), 0).unwrap().vectors();
+            let mut vectors = Suite::read_holding(std::slice::from_ref(&path), Reading::default(), 0).unwrap().vectors();
             std::fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap().write_all(text.as_bytes()).unwrap();
             assert!(vectors.next().unwrap().is_ok());
             let error = vectors.find_map(Result::err).unwrap();
@@ -404,9 +329,153 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, test) = (dir.path().join("v.ndjson"), LINE.replace("prod", "test"));
         std::fs::write(&path, format!("{test}\n{test}\n")).unwrap();
-        let mut vectors = Suite::read_holding(std::slice::from_ref(&path), Schemas::default(), 0).unwrap().vectors();
+        let mut vectors = Suite::read_holding(std::slice::from_ref(&path), Reading::default(), 0).unwrap().vectors();
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(format!("{test}\n{LINE}\n").as_bytes()).unwrap();
         assert!(vectors.next().unwrap().is_ok());
         assert!(vectors.next().unwrap().unwrap_err().contains("would run in production"));
+    }
+
+    const ACTION: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+
+    /// Reads files of a folder; `v.*` is what is run.
+    fn read(files: &[(&str, &str)], reading: impl FnOnce(&std::path::Path) -> Reading, held: u64) -> Result<Vec<Vector>, Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text.replace("ACTION", ACTION)).unwrap();
+        }
+        let named: Vec<_> = files.iter().map(|(name, _)| dir.path().join(name)).filter(|path| path.file_stem().unwrap() == "v").collect();
+        let short = |text: &String| text.replace(&format!("{}/", dir.path().display()), "");
+        let suite = Suite::read_holding(&named, reading(dir.path()), held).map_err(|list| list.iter().map(short).collect::<Vec<_>>())?;
+        let count = suite.count();
+        let vectors: Vec<_> = suite.vectors().map(Result::unwrap).collect();
+        assert_eq!(vectors.len(), count);
+        Ok(vectors)
+    }
+
+    fn names(vectors: &[Vector]) -> Vec<&str> {
+        vectors.iter().map(|vector| vector.name.as_str()).collect()
+    }
+
+    const YAML: &str = "defaults:
+  dataActionId: ACTION
+  environmentId: test
+  inputParameters: {currency: EUR, order: {lines: 1}}
+  expect: {status: FAILED}
+matrix:
+  country: [de, fr]
+  amount: [1, 2.5]
+vectors:
+  - name: refund-{{country}}
+    inputParameters: {amount: '{{amount}}', order: {id: O}}
+  - name: plain
+    expect:
+      reason: [dns, tls]
+      result:
+        /total: {equals: '{{amount}}'}
+";
+
+    #[test]
+    fn defaults_and_a_matrix_make_vectors_of_their_own() {
+        let vectors = read(&[("v.yaml", YAML)], |_| Reading::default(), HELD).unwrap();
+        assert_eq!(
+            names(&vectors),
+            ["refund-de", "refund-de", "refund-fr", "refund-fr"]
+                .iter()
+                .copied()
+                .chain([
+                    "plain [country=de, amount=1]",
+                    "plain [country=de, amount=2.5]",
+                    "plain [country=fr, amount=1]",
+                    "plain [country=fr, amount=2.5]"
+                ])
+                .collect::<Vec<_>>()
+        );
+        let input = serde_json::to_value(&vectors[1].input).unwrap();
+        assert_eq!(input, serde_json::json!({"currency": "EUR", "order": {"lines": 1, "id": "O"}, "amount": 2.5}));
+        let source = vectors[4].source.as_ref().unwrap();
+        let lines = ["status", "reason", "result /total"]
+            .map(|field| source.of_mismatch(&format!("{field}: x")).rsplit(':').next().unwrap().to_owned());
+        assert_eq!((lines, source.line), (["5", "14", "16"].map(str::to_owned), 12), "defaults have their own lines");
+    }
+
+    #[test]
+    fn a_data_file_feeds_a_template() {
+        let template =
+            r#"{"name":"order {{id}}","dataActionId":"ACTION","environmentId":"test","inputParameters":{"id":"{{id}}","n":"{{n}}"}}"#;
+        let data = |dir: &std::path::Path| Reading { data: Some(dir.join("rows.csv")), ..Reading::default() };
+        let rows = "id,n\n,integer\nA,1\nB,2\n";
+        for held in [0, HELD] {
+            let vectors = read(&[("v.json", template), ("rows.csv", rows)], data, held).unwrap();
+            assert_eq!((names(&vectors), &vectors[1].input["n"]), (vec!["order A", "order B"], &serde_json::json!(2)));
+        }
+        let plain = template.replace("order {{id}}", "order");
+        assert_eq!(names(&read(&[("v.json", &plain), ("rows.csv", rows)], data, HELD).unwrap()), ["order [row 1]", "order [row 2]"]);
+        let wrong = read(&[("v.json", template), ("rows.csv", "id\nA\n")], data, HELD).unwrap_err();
+        assert!(
+            wrong[0].starts_with("v.json:1:138: vector 1 (order A): inputParameters.n: {{n}} is not defined; there are id; "),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
+    fn a_table_is_read_row_by_row_and_typed_by_the_schema() {
+        let table = "name,dataActionId,environmentId,amount,expect.status\na,ACTION,test,007,\nb,ACTION,dev,8.5,FAILED\n";
+        let typed = |dir: &std::path::Path| {
+            std::fs::write(dir.join("schema.json"), r#"{"properties":{"amount":{"type":["null","number"]}}}"#).unwrap();
+            Reading { schemas: Schemas::read(&dir.join("schema.json")).unwrap(), ..Reading::default() }
+        };
+        for held in [0, HELD] {
+            let vectors = read(&[("v.csv", table)], |_| Reading::default(), held).unwrap();
+            assert_eq!((&vectors[0].input["amount"], vectors[1].source.as_ref().unwrap().line), (&serde_json::json!("007"), 3));
+            assert_eq!(read(&[("v.csv", table)], typed, held).unwrap_err(), ["v.csv:2: column amount: is no number"]);
+            let right = table.replace("007", "7");
+            assert_eq!(read(&[("v.csv", &right)], typed, held).unwrap()[0].input["amount"], serde_json::json!(7));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_yaml_has_its_line() {
+        let wrong = |text: &str| read(&[("v.yaml", text)], |_| Reading::default(), HELD).unwrap_err();
+        assert_eq!(
+            wrong("- name: a\n  dataActionId: ACTION\n  environmentId: live\n  inputParameters:\n    x: '{{y}}'\n"),
+            [
+                "v.yaml:5:8: vector 1 (a): inputParameters.x: {{y}} is not defined; there is no variable at all; --var y=… gives it a value, and \\{{ is two braces that are meant"
+            ]
+        );
+        assert_eq!(
+            wrong("- name: a\n  dataActionId: ACTION\n  environmentId: live\n  inputParameters: {}\n"),
+            ["v.yaml:3:18: vector 1 (a): environmentId: is not one of dev, test, prod"]
+        );
+        assert_eq!(wrong("vectors: 3\n"), ["v.yaml:1:10: vectors: is not a list of vectors"]);
+        assert_eq!(wrong("matrix: {a: 1}\nvector: []\nvectors: []\n").len(), 2);
+        assert!(wrong("a: [\n")[0].starts_with("v.yaml:"), "{:?}", wrong("a: [\n"));
+        assert_eq!(wrong("# nothing\n"), ["v.yaml: holds no vector"]);
+    }
+
+    #[test]
+    fn the_first_line_may_speak_of_all_lines() {
+        let lines = format!(
+            "{{\"defaults\":{{\"dataActionId\":\"ACTION\",\"environmentId\":\"test\"}},\"matrix\":{{\"n\":[1,2]}}}}\n{0}\n{0}\n",
+            r#"{"inputParameters":{"n":"{{n}}"}}"#
+        );
+        for held in [0, HELD] {
+            let vectors = read(&[("v.ndjson", &lines)], |_| Reading::default(), held).unwrap();
+            assert_eq!(names(&vectors), ["v#1 [n=1]", "v#1 [n=2]", "v#2 [n=1]", "v#2 [n=2]"], "{held}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_selected_is_counted_and_each_as_often_as_it_is_run() {
+        let selected = |_: &std::path::Path| Reading {
+            selection: Selection { filter: Some("name(~de)".parse().unwrap()), ..Selection::default() },
+            repeat: NonZeroU32::new(2),
+            ..Reading::default()
+        };
+        let vectors = read(&[("v.yaml", YAML)], selected, HELD).unwrap();
+        let repetitions: Vec<_> = vectors.iter().map(|vector| vector.repetition.unwrap()).collect();
+        assert_eq!(
+            (names(&vectors)[..3].to_vec(), repetitions),
+            (vec!["refund-de", "refund-de", "refund-de"], vec![1, 2, 1, 2, 1, 2, 1, 2])
+        );
     }
 }
