@@ -97,5 +97,6 @@ fn trace() -> Trace {
         status: Status("FAILED".into()),
         error: Some(Fault { message: "connect ECONNREFUSED 10.20.30.40:8443".into(), ..Fault::default() }),
         steps: (0..5).map(step).collect(),
+        result: None,
     }
 }

@@ -14,7 +14,7 @@ use tracejury::http::Trust;
 use tracejury::model::{Environment, InputHasher, Outcome, RunId, Vector};
 use tracejury::outbox::{Courier, Outbox};
 use tracejury::simulator::{self, Script};
-use tracejury::store::{Pick, Store};
+use tracejury::store::{Pick, Store, Told};
 
 const ENTRIES: usize = 1_000_000;
 
@@ -134,12 +134,12 @@ async fn deliveries() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("journal.db")).unwrap();
     let run = RunId::new();
-    store.begin(&run, DELIVERIES, "", &[]).await.unwrap();
+    store.begin(&run, DELIVERIES, 1, "", &[]).await.unwrap();
     let mut all = tokio::task::JoinSet::new();
     for n in 0..DELIVERIES {
         let (store, run, outcome) = (store.clone(), run.clone(), outcome(n));
         let parcels = outbox.parcels(&outcome);
-        all.spawn(async move { store.done(&run, n, &outcome, None, parcels).await.unwrap() });
+        all.spawn(async move { store.done(&run, n, &outcome, Told::Last, None, parcels).await.unwrap() });
     }
     while all.join_next().await.is_some() {}
     let began = Instant::now();
@@ -156,7 +156,7 @@ async fn journal() {
     let each = async |path: &Path| {
         let store = Arc::new(Store::open(path).unwrap());
         let run = RunId::new();
-        store.begin(&run, VECTORS, "", &[]).await.unwrap();
+        store.begin(&run, VECTORS, 1, "", &[]).await.unwrap();
         let places = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let began = Instant::now();
         let mut all = tokio::task::JoinSet::new();
@@ -170,10 +170,19 @@ async fn journal() {
                     }
                     let outcome = outcome(n);
                     let (name, action, environment) = (outcome.vector.clone(), outcome.action_id, outcome.environment_id);
-                    let vector = Vector { name, action, environment, input: serde_json::Map::new(), tags: vec![], expect: None };
+                    let vector = Vector {
+                        name,
+                        action,
+                        environment,
+                        input: serde_json::Map::new(),
+                        tags: vec![],
+                        expect: None,
+                        repetition: None,
+                        source: None,
+                    };
                     store.sending(&run, n, &vector, outcome.input_hash.as_ref().unwrap()).await.unwrap();
                     store.submitted(&run, n, outcome.session_id.as_ref().unwrap()).await.unwrap();
-                    store.done(&run, n, &outcome, None, vec![]).await.unwrap();
+                    store.done(&run, n, &outcome, Told::Last, None, vec![]).await.unwrap();
                 }
             });
         }

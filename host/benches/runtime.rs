@@ -147,6 +147,7 @@ fn micros(isolation: Isolation, steps: usize) -> f64 {
         status: Status("FAILED".into()),
         error: None,
         steps: (0..steps).map(step).collect(),
+        result: None,
     };
     let times = (100_000 / steps).clamp(20, 20_000);
     let mut rounds: Vec<_> = (0..5)

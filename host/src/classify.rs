@@ -4,7 +4,7 @@ use crate::config::Grants;
 use crate::jury::{Hearing, Jury};
 use crate::log::{Mask, masked_here};
 use crate::merge::{Policy, Weighed};
-use crate::model::{Abstention, Classification, Evidence, Excerpt, Expect, Opinion, Outcome, Trace, VerdictLine};
+use crate::model::{Abstention, Classification, Evidence, Excerpt, Expect, Opinion, Outcome, Step, StepLine, Trace, VerdictLine};
 use crate::redact::{Privacy, Redactor, Rules};
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -30,6 +30,8 @@ pub struct Terms {
     pub policy: Policy,
     /// Of which sessions the trace is kept, masked.
     pub keep: Keep,
+    /// Whether outcomes bring the steps of their trace, for a report that shows them.
+    pub show_steps: bool,
 }
 
 /// Of which sessions the trace stays with the outcome.
@@ -98,6 +100,9 @@ fn fill(hearing: Hearing, trace: &Trace, asked: Asked<'_>, mut outcome: Outcome)
     outcome.session_id = Some(trace.session.clone());
     outcome.status = Some(trace.status.clone());
     let redactor = asked.redactor();
+    if asked.terms.show_steps {
+        outcome.steps = trace.steps.iter().map(|step| shown(step, &redactor)).collect();
+    }
     if trace.status.is_failed() {
         outcome.abstained = hearing.abstained;
         let merged = asked.terms.policy.merge(hearing.opinions);
@@ -139,6 +144,12 @@ fn close(mut outcome: Outcome, trace: Option<&Trace>, asked: Asked<'_>, redactor
     outcome.input_hash = asked.input.map(|input| asked.terms.privacy.hasher.hash(input));
     redactor.outcome(&mut outcome);
     outcome
+}
+
+fn shown(step: &Step, redactor: &Redactor<'_>) -> StepLine {
+    let mask = |text: &String| redactor.mask(text).0;
+    let name = mask(step.name.as_ref().unwrap_or(&step.id));
+    StepLine { name, timestamp: step.timestamp.as_ref().map(mask), error: step.error.as_ref().map(|error| mask(&error.message)) }
 }
 
 /// The text that evidence points into, and the part of it.

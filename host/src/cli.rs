@@ -2,24 +2,25 @@
 
 mod eval;
 mod records;
+mod run;
 pub mod share;
 mod workshop;
 
 pub use eval::{BacktestArgs, CalibrateArgs, EvalArgs, LabelArgs};
 pub use records::{
-    AuditCommand, AuditVerifyArgs, EntryArgs, ExportArgs, ExportFormat, FlushArgs, ListArgs, OutputArgs, ProveArgs, PruneArgs, PurgeArgs,
-    ReconcileArgs, Records, ReplayArgs, RunArg, RunsCommand, ShowArgs, VerifyArgs, WebhookCommand,
+    AuditCommand, AuditVerifyArgs, CompareArgs, CompareFormat, EntryArgs, ExportArgs, ExportFormat, FlushArgs, ListArgs, OutputArgs,
+    ProveArgs, PruneArgs, PurgeArgs, ReconcileArgs, Records, ReplayArgs, RunArg, RunsCommand, ShowArgs, VerifyArgs, WebhookCommand,
 };
 
+pub use run::{RunArgs, SelectionArgs, ValueArgs};
 pub use share::ShareCommand;
 pub use workshop::{BenchArgs, BuildArgs, CheckArgs, ExplainArgs, NewArgs, PackArgs, TestArgs, WorkshopCommand};
 
-use crate::model::{ActionId, RunId};
+use crate::model::ActionId;
 use crate::report::Format;
 use crate::simulator::Vendor;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -46,6 +47,12 @@ const BACKTEST_EXIT_CODES: &str = "Exit codes:
   1    more would
   2    usage, settings, or an invalid file
   3    could not run: the plugin cannot be loaded";
+
+const COMPARE_EXIT_CODES: &str = "Exit codes:
+  0    nothing fails that did not fail before
+  1    something does
+  2    usage or settings, or there is no such run
+  3    the journal cannot be read";
 
 const VERIFY_EXIT_CODES: &str = "Exit codes:
   0    the delivery is what it says
@@ -110,7 +117,8 @@ pub enum Command {
     /// Check, prove, prune and export the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Make keys for the audit log's checkpoints and for the hashes of inputs, and settings that name them.
+    /// Begin a project: settings with a comment each, a first vector, a CI workflow, and keys for the audit log's checkpoints and for the hashes
+    /// of inputs. What is there stays as it is.
     Init(InitArgs),
     /// Print what completes commands in a shell, to be loaded by it: `source <(tracejury completions bash)`.
     Completions(CompletionsArgs),
@@ -119,39 +127,6 @@ pub enum Command {
     /// Compile one component, for this program itself: an order and a component on stdin, code on stdout.
     #[command(hide = true)]
     CompilePlugin,
-}
-
-/// What `run` takes.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// Vector files: JSON (one object or an array) or NDJSON, which is read as it is run; `-` is stdin.
-    #[arg(required_unless_present = "resume")]
-    pub vectors: Vec<PathBuf>,
-    /// Go on with a run that was cut off [default: the latest such run]. Its vector files are read again; sessions it has submitted are
-    /// attached to, and never submitted again.
-    #[arg(long, value_name = "RUN", num_args = 0..=1)]
-    pub resume: Option<Option<RunId>>,
-    /// Submit again what may have run without our knowing.
-    #[arg(long, requires = "resume")]
-    pub resubmit_ambiguous: bool,
-    /// How many vectors are in flight at once.
-    #[arg(long, value_name = "N")]
-    pub concurrency: Option<NonZeroUsize>,
-    /// How many requests a minute are sent at most.
-    #[arg(long, value_name = "N")]
-    pub rate: Option<NonZeroUsize>,
-    /// JSON Schemas to check inputs against: a folder of ACTION-ID.json, a file of schemas by action id, or one for all.
-    #[arg(long, value_name = "PATH")]
-    pub schemas: Option<PathBuf>,
-    /// Allow vectors for the environment prod.
-    #[arg(long)]
-    pub allow_prod: bool,
-    /// Run nothing but the plugins of plugins.lock, as they stand there.
-    #[arg(long)]
-    pub locked: bool,
-    /// Settings and output.
-    #[command(flatten)]
-    pub common: Common,
 }
 
 /// What `classify` takes.

@@ -8,6 +8,7 @@ mod calibrate;
 mod classify;
 mod demo;
 mod doctor;
+mod drive;
 mod eval;
 mod init;
 mod lock;
@@ -18,6 +19,7 @@ mod runs;
 mod share;
 mod shelf;
 mod simulate;
+mod suite;
 mod unclassified;
 mod update;
 mod webhook;
@@ -96,7 +98,7 @@ fn trust(settings: &Settings) -> Result<Trust, Failure> {
 /// By what outcomes are made.
 fn terms(settings: &Settings) -> Result<Terms, Failure> {
     let policy = Policy::new(settings.merge.clone(), calibration(&settings.merge.calibration)?);
-    Ok(Terms { privacy: privacy(settings)?, policy, keep: Keep::Unclassified })
+    Ok(Terms { privacy: privacy(settings)?, policy, keep: Keep::Unclassified, show_steps: false })
 }
 
 /// What is known of plugins' confidences: nothing, where there is no file.

@@ -46,6 +46,14 @@ pub enum ConfigError {
     },
 }
 
+/// What vectors may take from outside.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Vectors {
+    pub env: Vec<String>,
+}
+
 /// All settings. See `config.default.toml` for what each means.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -53,6 +61,7 @@ pub enum ConfigError {
 pub struct Settings {
     pub version: u32,
     pub api: Api,
+    pub vectors: Vectors,
     pub plugins: Plugins,
     pub merge: Merge,
     pub journal: Journal,

@@ -11,6 +11,7 @@ mod profile;
 mod recorded;
 mod retry;
 mod schedule;
+mod sightings;
 mod submit;
 mod template;
 mod token;
@@ -19,6 +20,7 @@ mod wire;
 pub use budget::Traffic;
 pub use look::Visible;
 pub use recorded::{Recorded, parse as parse_recorded, record};
+pub use sightings::Sightings;
 pub use submit::{Witness, stopped};
 
 use crate::config::{Count, Settings};
@@ -109,6 +111,8 @@ pub struct Session {
     pub environment: Environment,
     /// When the submit that was accepted was sent.
     pub since: Instant,
+    /// What polls see of it.
+    pub sightings: Sightings,
     course: Course,
 }
 
@@ -209,7 +213,7 @@ impl DebugApi {
         let (action, environment, now) = (vector.action, vector.environment, Instant::now());
         let ticket = self.schedule.late(action, environment, &self.caller.settings);
         let course = Course::Polled(Polled { accepted: now, ticket, expected_within: None });
-        Ok(Session { id, action, environment, since: now, course })
+        Ok(Session { id, action, environment, since: now, sightings: Sightings::default(), course })
     }
 
     /// Waits until a session has ended and brings its trace.
@@ -217,10 +221,10 @@ impl DebugApi {
     /// # Errors
     /// [`ApiError`].
     pub async fn trace(&self, session: Session) -> Result<Ended, ApiError> {
-        let Session { id, action, environment, since, course } = session;
+        let Session { id, action, environment, since, sightings, course } = session;
         match course {
             Course::Answered(trace) => Ok(Ended { trace: *trace, ran_at_least: None }),
-            Course::Polled(polled) => poll::until_ended(poll::Poller::new(self, id, action, environment, since), polled).await,
+            Course::Polled(polled) => poll::until_ended(poll::Poller::new(self, id, action, environment, since, sightings), polled).await,
         }
     }
 
@@ -228,6 +232,12 @@ impl DebugApi {
     #[must_use]
     pub fn requests_per_minute(&self) -> usize {
         self.per_minute
+    }
+
+    /// Until when the platform has asked all to wait, where it has.
+    #[must_use]
+    pub fn throttled_until(&self) -> Option<Instant> {
+        self.caller.budget.paused_until()
     }
 
     /// What went over the wire so far.

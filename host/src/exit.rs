@@ -44,7 +44,7 @@ impl Exit {
         {
             // A run whose log is incomplete must not look like one that went well.
             Self::CouldNotRun
-        } else if summary.unexpected > 0 || summary.undecided > 0 {
+        } else if summary.unexpected > 0 || summary.undecided > 0 || summary.not_run > 0 {
             Self::Unexpected
         } else {
             Self::AsExpected
@@ -170,6 +170,7 @@ mod tests {
         assert_eq!(sum(|_| ()), Exit::AsExpected);
         assert_eq!(sum(|s| s.unexpected = 1), Exit::Unexpected);
         assert_eq!(sum(|s| s.undecided = 1), Exit::Unexpected);
+        assert_eq!(sum(|s| s.not_run = 1), Exit::Unexpected);
         assert_eq!(sum(|s| _ = s.undecided_problems.insert("unreachable")), Exit::CouldNotRun);
         assert_eq!(sum(|s| _ = s.not_audited.insert("x".into(), 1)), Exit::CouldNotRun);
         assert_eq!(sum(|s| _ = s.waiting.insert("x".into(), 1)), Exit::AsExpected);

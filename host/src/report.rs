@@ -1,14 +1,34 @@
 //! What a run looks like: outcomes to stdout, words for people to stderr. Besides `main` the only room that prints.
 
+mod causes;
+mod compare;
+mod files;
+mod html;
 mod human;
+mod json;
+mod junit;
+mod kinds;
+mod live;
+mod markdown;
+mod next;
+mod sarif;
 mod summary;
+mod target;
 
+pub use compare::{Comparison, Side};
+pub use files::{About, Files, append_markdown};
 pub use human::plural;
+pub use live::{Pace, Progress, REDRAW};
 pub use summary::Summary;
+pub use target::{Kind as ReportKind, Target};
 
-use crate::model::{Outcome, printable};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::model::{Outcome, Vector, printable};
+use causes::Causes;
+use indicatif::ProgressBar;
+use kinds::{Kind, kind_of};
+use live::Live;
 use std::io::Write as _;
+use std::time::Instant;
 
 /// How outcomes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -83,31 +103,38 @@ impl Default for Busy {
 /// Takes outcomes as they come and writes them in the format asked for.
 pub struct Report {
     format: Format,
-    progress: ProgressBar,
+    live: Live,
     /// Outcomes and their place in the order of the vectors; only the table needs them.
     rows: Vec<(usize, Outcome)>,
+    causes: Causes,
+    files: Files,
     /// Whether there are so many that the table shows those only that are not as expected, and not more than [`MANY`] of them.
     many: bool,
     /// How many it does not show.
     unlisted: usize,
     summary: Summary,
+    began: Instant,
 }
 
 /// A table of more vectors than this is one that nobody reads, and that has to be kept until the end.
 const MANY: usize = 1_000;
 
 impl Report {
-    /// A report on `total` vectors, where that is known. The progress bar shows on a terminal only.
+    /// A report on `total` vectors, where that is known.
     #[must_use]
-    pub fn new(format: Format, total: Option<usize>) -> Self {
-        let progress = ProgressBar::new(total.unwrap_or_default() as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
-            progress.set_style(style);
+    pub fn new(format: Format, total: Option<usize>, progress: Progress, files: Files) -> Self {
+        let (live, many) = (Live::new(total, progress), total.is_some_and(|total| total > MANY));
+        Self {
+            format,
+            live,
+            rows: Vec::new(),
+            causes: Causes::default(),
+            files,
+            many,
+            unlisted: 0,
+            summary: Summary::default(),
+            began: Instant::now(),
         }
-        if total.is_none() {
-            progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        }
-        Self { format, progress, rows: Vec::new(), many: total.is_some_and(|total| total > MANY), unlisted: 0, summary: Summary::default() }
     }
 
     /// How many outcomes there are so far.
@@ -116,15 +143,37 @@ impl Report {
         self.summary.vectors
     }
 
+    /// A vector's turn has come.
+    pub fn begun(&mut self, place: usize, name: String) {
+        self.live.begun(place, name);
+    }
+
+    /// A vector is not run.
+    pub fn not_run(&mut self, vector: &Vector) {
+        self.summary.not_run += 1;
+        self.files.not_run(vector);
+    }
+
+    /// Shows how it stands.
+    pub fn tick(&mut self, pace: Pace) {
+        self.live.tick(&self.summary, pace);
+    }
+
     /// Takes one outcome, and its place among the vectors.
     pub fn outcome(&mut self, place: usize, outcome: Outcome) {
         self.summary.count(&outcome);
-        self.progress.set_message(self.summary.short());
-        self.progress.inc(1);
+        self.live.done(place);
+        self.files.outcome(&outcome);
         match self.format {
             Format::Json => to_stdout(&serde_json::to_string(&outcome).unwrap_or_default()),
-            Format::Human if self.many && (outcome.expected == Some(true) || self.rows.len() == MANY) => self.unlisted += 1,
-            Format::Human => self.rows.push((place, outcome)),
+            Format::Human => {
+                self.causes.count(&outcome);
+                if self.many && (outcome.expected == Some(true) || self.rows.len() == MANY) {
+                    self.unlisted += 1;
+                } else {
+                    self.rows.push((place, outcome));
+                }
+            }
         }
     }
 
@@ -136,7 +185,10 @@ impl Report {
         }
         self.summary.add(batch.summary);
         let before = self.rows.len();
-        self.rows.extend(batch.rows.into_iter().enumerate().map(|(i, row)| (before + i, row)));
+        for (i, row) in batch.rows.into_iter().enumerate() {
+            self.causes.count(&row);
+            self.rows.push((before + i, row));
+        }
     }
 
     /// The counts so far, to add what happens beside the outcomes.
@@ -145,12 +197,12 @@ impl Report {
     }
 
     /// Writes the table, once every outcome is there: what is delivered later must not keep it waiting. Its rows stand in the order
-    /// of the vectors.
+    /// of the vectors, those that are not as expected last.
     pub fn table(&mut self) {
-        self.progress.finish_and_clear();
+        self.live.end();
         let mut rows = std::mem::take(&mut self.rows);
         if self.format == Format::Human && !rows.is_empty() {
-            rows.sort_by_key(|(place, _)| *place);
+            rows.sort_by_key(|(place, outcome)| (kind_of(outcome) >= Kind::CouldNot, *place));
             let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
             to_stdout(&human::table(&rows, terminal_width()));
         }
@@ -160,20 +212,26 @@ impl Report {
         }
     }
 
-    /// Writes the summary and `notes`.
+    /// Writes the summary, `notes`, and failures by cause; ends the reports in files, and says what kept any of them from being written.
     #[must_use]
-    pub fn finish(self, notes: &[String]) -> Summary {
-        self.progress.finish_and_clear();
+    pub fn finish(mut self, notes: &[String]) -> (Summary, Vec<String>) {
+        self.live.end();
         let mut end = human::summary(&self.summary);
         for note in notes {
             end.push_str(note);
             end.push('\n');
         }
+        let took = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
+        let (written, failed) = self.files.end(&self.summary, took);
+        for target in written {
+            end.push_str(&format!("report: {}\n", target.file.display()));
+        }
+        end.push_str(&human::causes(&self.causes));
         match self.format {
             Format::Json => to_stderr(end.trim_end()),
             Format::Human => to_stdout(end.trim_end()),
         }
-        self.summary
+        (self.summary, failed)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The whole flow: vectors → token → submit → poll → trace → classifiers → merge → outcome → webhook, audit. What becomes of each vector is
 //! written down as it happens, so that a run that is cut off can be resumed.
 
+mod desk;
+mod flight;
 mod recover;
 mod scribe;
 mod witness;
@@ -11,17 +13,19 @@ use crate::audit::AuditLog;
 use crate::classify::{Asked, Terms, finish, judge};
 use crate::debug_api::{ApiError, DebugApi, stopped};
 use crate::jury::Jury;
-use crate::log::{Mask, masked};
-use crate::model::{Expect, Outcome, Problem, ProblemKind, RunId, SessionId, Vector};
+use crate::log::masked;
+use crate::model::{Expect, Outcome, Problem, ProblemKind, RunId, Vector};
 use crate::outbox::{Courier, Outbox};
-use crate::redact::Redactor;
 use crate::store::{Stage, Store};
+use desk::Desk;
+use flight::{Flight, broken};
 use scribe::Scribe;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use witness::Record;
 
 /// All that a run needs.
@@ -46,6 +50,25 @@ pub struct Run {
     pub audit_group: Duration,
     /// How many vectors are in flight at once.
     pub concurrency: usize,
+    /// How often a vector that is not as expected is tried, and when no further one is begun.
+    pub patience: Patience,
+}
+
+/// How long a run goes on with what is not as expected.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How many attempts each vector has, 1 or more: one that is not as expected is run again, as a session of its own.
+    pub attempts: usize,
+    /// After how many vectors that are not as expected none is begun any more.
+    pub fail_fast: Option<usize>,
+    /// When none is begun any more.
+    pub until: Option<Instant>,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { attempts: 1, fail_fast: None, until: None }
+    }
 }
 
 /// Whether a run has been begun before.
@@ -67,6 +90,10 @@ impl<T: Iterator<Item = Result<Vector, String>> + Send> Vectors for T {}
 /// What happens in a run, as it happens. Every vector gives one [`Event::Outcome`]; an outcome's delivery may follow later.
 #[derive(Debug)]
 pub enum Event {
+    /// A vector's turn has come; its place among all, from 0, and its name.
+    Begun(usize, String),
+    /// A vector is not run, since none is begun any more.
+    NotRun(usize, Box<Vector>),
     /// A vector is done; its place among all, from 0. Its entry is in the audit log by now, or the error says why not.
     Outcome(usize, Box<Outcome>),
     /// The next vector cannot be read, or is another than before; none is submitted any more.
@@ -85,12 +112,20 @@ impl Run {
     /// Runs all vectors and tells `events` of each. Ends when every outcome is audited, and delivered or left for later. Once `stop` turns
     /// true no further vector is submitted, those in flight are let go with their session ids, and deliveries under way are ended.
     pub async fn all(self: Arc<Self>, vectors: impl Vectors, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) {
+        let began = Instant::now();
         let (told, deliveries) = mpsc::channel(64);
         let forwarding = tokio::spawn(forward(deliveries, events.clone()));
         let courier = Arc::new(Courier::start(&self.outbox, &self.store, &self.id, Some(told)));
         let scribe = self.audit.as_ref().map(|log| Scribe::start(Arc::clone(log), self.store.clone(), self.audit_group));
         let (scribe, writing) = scribe.unzip();
-        let desk = Desk { run: Arc::clone(&self), events: events.clone(), courier: Arc::clone(&courier), scribe };
+        let desk = Desk {
+            run: Arc::clone(&self),
+            events: events.clone(),
+            courier: Arc::clone(&courier),
+            scribe,
+            began,
+            unexpected: Arc::default(),
+        };
         let mut flying = JoinSet::new();
         let mut flights = HashMap::new();
         let mut waiting = vectors.enumerate();
@@ -99,7 +134,11 @@ impl Run {
             while !no_more && flying.len() < self.concurrency {
                 let next = match waiting.next() {
                     None => break,
-                    Some((place, Ok(vector))) => self.taxi(place, vector).await,
+                    Some((place, Ok(vector))) if desk.is_out_of_patience() => {
+                        let _ = events.send(Event::NotRun(place, Box::new(vector))).await;
+                        continue;
+                    }
+                    Some((place, Ok(vector))) => self.taxi(place, 0, vector).await,
                     Some((_, Err(why))) => Err(Halt::Changed(why)),
                 };
                 let flight = match next {
@@ -120,11 +159,7 @@ impl Run {
                 let (desk, stop, own) = (desk.clone(), stop.clone(), Arc::clone(&flight));
                 let task = flying.spawn(async move {
                     let mask = own.mask(&desk.run.terms);
-                    masked(mask, async {
-                        let outcome = desk.run.one(&own, stop).await;
-                        desk.close(&own, outcome).await;
-                    })
-                    .await;
+                    masked(mask, desk.fly(own, stop)).await;
                 });
                 flights.insert(task.id(), flight);
             }
@@ -147,11 +182,12 @@ impl Run {
         let _ = forwarding.await;
     }
 
-    /// What is known of a vector before it is run; an error where it is another than it was.
-    async fn taxi(&self, place: usize, vector: Vector) -> Result<Flight, Halt> {
+    /// What is known of an attempt at a vector before it is run; an error where it is another than it was.
+    async fn taxi(&self, place: usize, attempt: usize, vector: Vector) -> Result<Flight, Halt> {
+        let row = place * self.patience.attempts + attempt;
         let before = match self.resume {
             Resume::No => None,
-            Resume::Careful | Resume::Resubmit => self.store.known(&self.id, place).await.map_err(|e| Halt::Journal(e.to_string()))?,
+            Resume::Careful | Resume::Resubmit => self.store.known(&self.id, row).await.map_err(|e| Halt::Journal(e.to_string()))?,
         };
         if let Some(known) = &before
             && !known.is(&vector.name, vector.action, vector.environment, &self.terms.privacy.hasher.hash(&vector.input))
@@ -165,7 +201,7 @@ impl Run {
         }
         let again = self.resume == Resume::Resubmit && before.as_ref().is_some_and(|known| known.is_ambiguous());
         let stage = before.filter(|_| !again).map_or(Stage::NotSent, |known| known.stage);
-        Ok(Flight { place, vector, stage, session: OnceLock::new() })
+        Ok(Flight { place, row, attempt, vector, stage, session: OnceLock::new(), sightings: OnceLock::new(), begun: Instant::now() })
     }
 
     /// One vector from submit to outcome.
@@ -173,7 +209,7 @@ impl Run {
         let (mut outcome, expect) = (flight.outcome(), flight.expect());
         let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect), terms: &self.terms };
         let input = self.terms.privacy.hasher.hash(&flight.vector.input);
-        let record = Record { store: &self.store, run: &self.id, place: flight.place, vector: &flight.vector, input };
+        let record = Record { store: &self.store, run: &self.id, place: flight.row, vector: &flight.vector, input };
         let session = match &flight.stage {
             Stage::Done(outcome) => return outcome.as_ref().clone(),
             Stage::Sent => return not_compared(outcome, asked, cut_off()),
@@ -188,6 +224,7 @@ impl Run {
             Err(error) => return not_compared(outcome, asked, error),
         };
         let _ = flight.session.set(session.id.clone());
+        let _ = flight.sightings.set((session.since, session.sightings.clone()));
         outcome.session_id = Some(session.id.clone());
         if session.is_polled() && flight.stage == Stage::NotSent {
             record.submitted(&session.id).await;
@@ -233,80 +270,10 @@ enum Halt {
     Journal(String),
 }
 
-/// Where outcomes are brought.
-#[derive(Clone)]
-struct Desk {
-    run: Arc<Run>,
-    events: mpsc::Sender<Event>,
-    courier: Arc<Courier>,
-    scribe: Option<Scribe>,
-}
-
-impl Desk {
-    /// Writes an outcome down with all that is to be told of it, has it logged, and reports it.
-    async fn close(&self, flight: &Flight, outcome: Outcome) {
-        // What can still become something else is no outcome yet; without a journal that outlives us it is all there will be.
-        let last = outcome.is_final() || (self.run.store.is_in_memory() && outcome.was_submitted());
-        if last && !matches!(flight.stage, Stage::Done(_)) {
-            self.keep(flight, &outcome).await;
-        }
-        let _ = self.events.send(Event::Outcome(flight.place, Box::new(outcome))).await;
-    }
-
-    async fn keep(&self, flight: &Flight, outcome: &Outcome) {
-        let run = &self.run;
-        let entry = run.audit.as_ref().and_then(|log| log.entry(outcome, run.id.as_str()));
-        let parcels = run.outbox.parcels(outcome);
-        if let Err(error) = run.store.done(&run.id, flight.place, outcome, entry.clone(), parcels).await {
-            // What is not in the journal is neither logged nor told: a resumed run will do all of it.
-            let _ = self.events.send(Event::NotRecorded(error.to_string())).await;
-            return;
-        }
-        self.courier.look();
-        if let (Some(scribe), Some(entry)) = (&self.scribe, entry) {
-            let event = scribe.write(entry).await.map_or_else(Event::NotAudited, |()| Event::Audited);
-            let _ = self.events.send(event).await;
-        }
-    }
-}
-
 async fn forward(mut deliveries: mpsc::Receiver<()>, events: mpsc::Sender<Event>) {
     while let Some(()) = deliveries.recv().await {
         let _ = events.send(Event::Delivered).await;
     }
-}
-
-/// A vector under way, and its session as soon as it has one: known outside its task too, so that nothing is lost with it.
-struct Flight {
-    place: usize,
-    vector: Vector,
-    /// How far it had come before.
-    stage: Stage,
-    session: OnceLock<SessionId>,
-}
-
-impl Flight {
-    fn outcome(&self) -> Outcome {
-        Outcome::of(self.vector.name.clone(), self.vector.action, self.vector.environment)
-    }
-
-    /// What takes the input out of log lines. It is made when a line is: most vectors have none.
-    fn mask(self: &Arc<Self>, terms: &Arc<Terms>) -> Mask {
-        let (flight, terms) = (Arc::clone(self), Arc::clone(terms));
-        Arc::new(move |text| Redactor::new(&flight.vector.input, &terms.privacy.rules).mask(text).0)
-    }
-
-    fn expect(&self) -> Expect {
-        self.vector.expect.clone().unwrap_or_default()
-    }
-}
-
-/// The outcome of a vector whose task of ours panicked: what was submitted is said, audited and delivered all the same.
-fn broken(flight: &Flight, terms: &Terms) -> Outcome {
-    let text = "tracejury failed on this vector, please report it; the action may have run".to_owned();
-    let problem = Some(Problem { kind: ProblemKind::Ambiguous, text });
-    let outcome = Outcome { session_id: flight.session.get().cloned(), problem, ..flight.outcome() };
-    finish(outcome, Asked { input: Some(&flight.vector.input), expect: None, terms })
 }
 
 fn cut_off() -> ApiError {

@@ -15,7 +15,7 @@ pub use deliveries::{Delivery, DeliveryState, Due, Parcel, Pick, Tried};
 pub use entries::Pending;
 pub use labels::Label;
 pub use lease::{Lease, is_live, is_still_there};
-pub use runs::{Known, Listed, RunRow, Stage, VectorRow};
+pub use runs::{Known, Listed, RunRow, Stage, Told, VectorRow};
 
 use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
@@ -280,7 +280,7 @@ mod tests {
         let raw = Connection::open(&path).unwrap();
         raw.pragma_update(None, "user_version", 99).unwrap();
         let newer = Store::open(&path).unwrap_err();
-        assert!(newer.to_string().ends_with("was written by a newer tracejury (format 99; this one knows 2)"), "{newer}");
+        assert!(newer.to_string().ends_with("was written by a newer tracejury (format 99; this one knows 3)"), "{newer}");
         std::fs::write(
             dir.path().join("text.db"),
             "this is no database, whatever its name says it is; it has a hundred bytes or more of text, all in vain",

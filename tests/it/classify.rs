@@ -98,7 +98,8 @@ fn the_tables_rows_follow_the_vectors_and_say_what_differs() {
     let rows: Vec<_> =
         done.stdout.lines().filter(|l| l.starts_with(" ✗")).map(|l| l.split_whitespace().nth(1).unwrap().to_owned()).collect();
     assert_eq!(rows, (0..12).map(|i| format!("v{i:02}")).collect::<Vec<_>>());
-    assert!(done.stdout.contains("    status: expected COMPLETED, got FAILED\n"), "{}", done.stdout);
+    assert!(done.stdout.contains("\n✗ 12 vectors, one cause: v"), "{}", done.stdout);
+    assert!(done.stdout.contains("    vectors.json:1: status: expected COMPLETED, got FAILED\n"), "{}", done.stdout);
     assert!(!done.stdout.contains('\u{1b}') && !done.stderr.contains('\u{1b}'), "colour where no terminal is");
 }
 

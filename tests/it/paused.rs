@@ -17,7 +17,7 @@ use tracejury::jury::Jury;
 use tracejury::model::{Outcome, RunId, Secret, Vector};
 use tracejury::outbox::Outbox;
 
-use tracejury::run::{Event, Resume, Run};
+use tracejury::run::{Event, Patience, Resume, Run};
 use tracejury::simulator::{self, Running, Script};
 use tracejury::store::Store;
 use tracejury::vectors::Suite;
@@ -107,8 +107,9 @@ pub async fn run_against(simulator: Running, more: &str, change: impl Fn(&mut Se
         resume: Resume::No,
         terms: Arc::new(Terms::default()),
         concurrency: settings.api.concurrency.get(),
+        patience: Patience::default(),
     });
-    run.store.begin(&run.id, vectors.len(), "", &[]).await.unwrap();
+    run.store.begin(&run.id, vectors.len(), 1, "", &[]).await.unwrap();
     let (events, mut happened) = mpsc::channel(64);
     let (_stop, stopped) = watch::channel(false);
     let began = Instant::now();

@@ -216,7 +216,7 @@ fn a_journal_that_cannot_be_used_is_told_before_anything_is_submitted() {
     let mut page = good.clone();
     page[4096..].fill(0xa5);
     let cases = [
-        (newer, "was written by a newer tracejury (format 9; this one knows 2)"),
+        (newer, "was written by a newer tracejury (format 9; this one knows 3)"),
         (text, "is damaged: file is not a database"),
         (page, "is damaged: "),
     ];

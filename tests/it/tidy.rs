@@ -32,7 +32,7 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
     ("workshop", &["model", "config", "plugin", "jury", "debug_api", "redact"]),
     ("share", LEAVES),
     ("commands", &["*"]),
-    ("cli", &["model", "report", "share", "simulator", "workshop"]),
+    ("cli", &["model", "report", "share", "simulator", "vectors", "workshop"]),
     ("exit", &["*"]),
 ];
 const LEAVES: &[&str] = &["model", "config", "http", "log"];

@@ -1,7 +1,6 @@
 //! The commands on what is kept of runs: `runs`, `webhook`, `audit`. No logic.
 
-use super::{AUDIT_EXIT_CODES, VERIFY_EXIT_CODES};
-use crate::model::RunId;
+use super::{AUDIT_EXIT_CODES, COMPARE_EXIT_CODES, VERIFY_EXIT_CODES};
 use crate::report::Format;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -24,13 +23,44 @@ pub enum RunsCommand {
     List(Records),
     /// Show what became of each vector of a run; with --format json its outcome lines.
     Show(RunArg),
+    /// Compare two runs: new failures, what is fixed, what is flaky, whose confidence changed, what is slower.
+    #[command(after_help = COMPARE_EXIT_CODES)]
+    Compare(CompareArgs),
+}
+
+/// What `runs compare` takes.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The earlier run's id, or `previous`: the one before the latest.
+    pub before: String,
+    /// The later run's id, or `latest`.
+    #[arg(default_value = "latest")]
+    pub after: String,
+    /// How the comparison is written.
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: CompareFormat,
+    /// The settings file [default: tracejury.toml, where it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// How a comparison is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CompareFormat {
+    /// For people on a terminal.
+    Human,
+    /// For a pull request.
+    Markdown,
+    /// One line of JSON.
+    Json,
 }
 
 /// One run.
 #[derive(Debug, Args)]
 pub struct RunArg {
-    /// The run's id.
-    pub run: RunId,
+    /// The run's id, or `latest`, or `previous`.
+    #[arg(default_value = "latest")]
+    pub run: String,
     /// Settings and output.
     #[command(flatten)]
     pub records: Records,

@@ -9,7 +9,7 @@ use crate::debug_api::{Recorded, parse_recorded};
 use crate::exit::{Exit, Failure};
 use crate::jury::Jury;
 use crate::model::Outcome;
-use crate::report::{Batch, Format, Report, warn};
+use crate::report::{Batch, Files, Format, Progress, Report, warn};
 use rayon::prelude::*;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub(super) async fn execute(args: ClassifyArgs) -> Result<Exit, Failure> {
 fn classify(jury: &Jury, terms: &Terms, files: Vec<PathBuf>, format: Format, collector: &Collector) -> Result<Exit, Failure> {
     let (blocks, read) = sync_channel(AT_ONCE);
     let reader = std::thread::spawn(move || read_all(&files, &blocks));
-    let mut report = Report::new(format, None);
+    let mut report = Report::new(format, None, Progress::None, Files::default());
     let mut bad = 0;
     let mut done = Vec::new();
     loop {
@@ -59,7 +59,7 @@ fn classify(jury: &Jury, terms: &Terms, files: Vec<PathBuf>, format: Format, col
     }
     // What was judged before a file that cannot be read is not lost with it.
     report.table();
-    let summary = report.finish(&[]);
+    let (summary, _) = report.finish(&[]);
     ended?;
     match (summary.vectors == 0 && bad == 0, bad) {
         (true, _) => Err(Failure::new(Exit::Usage, "there is no trace to classify", "give a file with one recorded trace a line")),

@@ -1,14 +1,15 @@
 //! `tracejury demo`: the main job against the built-in simulator and its webhook sink. Everything but the address is what `run`
 //! does.
 
-use super::run::{assemble, begin, drive, notes};
+use super::drive::{View, drive, notes};
+use super::run::{assemble, begin};
 use super::unclassified::Collector;
 use super::{Hold, plugins_in};
 use crate::cli::DemoArgs;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure};
 use crate::model::{RunId, Secret};
-use crate::report;
+use crate::report::{self, Files, Progress};
 use crate::run::Resume;
 use crate::simulator::{self, Script};
 use crate::vectors::Suite;
@@ -55,7 +56,8 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
     let notes = notes(&settings, &run, None);
     let log = run.audit.as_ref().and_then(|log| log.location().newest().ok().flatten()).unwrap_or_default();
     let collector = Collector::new(&settings.plugins);
-    let summary = drive(run, vectors, args.format, &notes, &collector).await?;
+    let summary =
+        drive(run, vectors, View { format: args.format, progress: Progress::Auto, files: Files::default() }, &notes, &collector).await?;
     report::to_stderr(&format!("\nread on:\n  webhook deliveries  {}\n  audit log           {}", deliveries.display(), log.display()));
     report::to_stderr("next: `tracejury run vectors.json` with your own platform; the README's quick start says how");
     Ok(Exit::of(&summary))

@@ -1,4 +1,4 @@
-//! `tracejury init`: keys, and settings that name them. What is there already is left as it is.
+//! `tracejury init`: keys, settings that name them, a first vector and a CI workflow. What is there already is left as it is.
 
 use crate::audit::Keys;
 use crate::cli::InitArgs;
@@ -13,23 +13,9 @@ use std::path::Path;
 /// The folder of what is not to be shared, beside the settings.
 const FOLDER: &str = ".tracejury";
 
-const SETTINGS: &str = r#"# Settings of tracejury; `tracejury doctor` looks at them, and README, section Settings, has every name and default.
-version = 1
-
-[api]
-# base_url = "https://api-eu1.example.com"    # or CXONE_BASE_URL
-# The client's id and secret are better kept in CXONE_CLIENT_ID and CXONE_CLIENT_SECRET.
-
-[webhook]
-# url = "https://dashboard.example.com/hook"  # or WEBHOOK_URL; its secret in WEBHOOK_SECRET
-
-[audit]
-path = "audit/audit.jsonl"
-key_file = ".tracejury/audit.key"
-
-[privacy]
-key_file = ".tracejury/privacy.key"
-"#;
+const SETTINGS: &str = include_str!("init/tracejury.toml");
+const VECTORS: &str = include_str!("init/first.yaml");
+const WORKFLOW: &str = include_str!("init/workflow.yml");
 
 pub(super) fn execute(args: &InitArgs) -> Result<Exit, Failure> {
     let folder = args.dir.join(FOLDER);
@@ -48,16 +34,31 @@ pub(super) fn execute(args: &InitArgs) -> Result<Exit, Failure> {
         report::to_stdout(&format!("  its public key, to be given to whoever checks them: {}", keys.public));
     }
     put(&args.dir.join(FILE), &Secret::new(SETTINGS.to_owned()), "settings that name both")?;
-    report::to_stderr("next: set CXONE_BASE_URL, CXONE_CLIENT_ID and CXONE_CLIENT_SECRET, then `tracejury doctor`");
+    share(&args.dir.join("vectors/first.yaml"), VECTORS, "a first vector")?;
+    share(&args.dir.join(".github/workflows/tracejury.yml"), WORKFLOW, "runs the vectors in CI; its head says what to set")?;
+    report::to_stderr(
+        "next: set CXONE_BASE_URL, CXONE_CLIENT_ID and CXONE_CLIENT_SECRET, then `tracejury doctor` and `tracejury run vectors --dry-run`",
+    );
     Ok(Exit::AsExpected)
 }
 
 /// Writes a file for its owner only, unless it is there.
 fn put(path: &Path, text: &Secret, what: &str) -> Result<(), Failure> {
     let mut options = std::fs::File::options();
-    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    made(path, &mut options, text, what)
+}
+
+/// Writes a file that goes into the repository, and the folders it is in, unless it is there.
+fn share(path: &Path, text: &str, what: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
+    made(path, &mut std::fs::File::options(), &Secret::new(text.to_owned()), what)
+}
+
+fn made(path: &Path, options: &mut std::fs::OpenOptions, text: &Secret, what: &str) -> Result<(), Failure> {
+    options.create_new(true).write(true);
     let made = options.open(path).and_then(|mut file| writeln!(file, "{}", text.expose().trim_end()).and_then(|()| file.sync_all()));
     match made {
         Ok(()) => report::to_stdout(&format!("made {}: {what}", path.display())),

@@ -1,25 +1,28 @@
 //! `tracejury run`: the main job.
 
+use super::drive::{View, drive, notes};
 use super::runs::no_such;
+use super::suite::{as_expected, files_of, load, plan, variables};
 use super::unclassified::Collector;
 use super::{Court, Hold, court, settings, terms, trust};
 use crate::audit::AuditLog;
 use crate::classify::{Keep, Terms};
 use crate::cli::RunArgs;
 use crate::config::Settings;
-use crate::debug_api::{DebugApi, Traffic};
+use crate::debug_api::DebugApi;
 use crate::exit::{Exit, Failure};
 use crate::model::{Digest, RunId};
 use crate::outbox::Outbox;
-use crate::report::{self, Format, Report, Summary};
-use crate::run::{Event, Resume, Run, catch_up};
-use crate::store::{DeliveryState, Lease, Listed, Pick, Store, is_live, now};
-use crate::vectors::{Prod, Reading, Schemas, Suite};
+use crate::report::{self, About, Files, Format, ReportKind, Target, append_markdown};
+use crate::run::{Patience, Resume, Run, catch_up};
+use crate::store::{DeliveryState, Lease, Listed, Pick, Store, is_live, now, timestamp};
+use crate::vectors::{Prod, Suite};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use std::time::Instant;
 
 pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
+    let began = Instant::now();
     let mut settings = settings(&args.common)?;
     if let Some(concurrency) = args.concurrency {
         settings.api.concurrency = concurrency.into();
@@ -34,23 +37,29 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         None => None,
         Some(run) => Some(unfinished(&super::journal(&settings)?, run.as_ref(), &args).await?),
     };
-    let files = match &before {
-        Some(listed) if args.vectors.is_empty() => files_of(listed)?,
+    let failed = match &args.selection.rerun_failed {
+        None => None,
+        Some(run) => Some(latest(&super::journal(&settings)?, run.as_ref()).await?),
+    };
+    let files = match (&before, &failed) {
+        (Some(listed), _) if args.vectors.is_empty() => files_of(listed, "--resume ")?,
+        (_, Some(listed)) if args.vectors.is_empty() => files_of(listed, "--rerun-failed=")?,
         _ => args.vectors.clone(),
     };
-    let suite = load(&files, &settings.api.schemas)?;
+    let without = match &failed {
+        None => None,
+        Some(listed) => Some(as_expected(&super::journal(&settings)?, &listed.run.id).await?),
+    };
+    let suite = load(&files, &args, &settings, without)?;
     if !args.allow_prod {
         refuse_prod(suite.prod())?;
     }
-    if let Some(listed) = before.as_ref().filter(|listed| listed.run.vectors != suite.count()) {
-        let what =
-            format!("the files hold {} vectors; when run {} was begun they held {}", suite.count(), listed.run.id, listed.run.vectors);
-        return Err(Failure::new(Exit::Usage, what, "put the files back as they were, or start a new run"));
+    if let Some(listed) = &before {
+        is_the_same(listed, &suite, &args, &settings)?;
     }
-    if let Some(listed) = before.as_ref().filter(|listed| listed.run.platform != platform(&settings)) {
-        let what =
-            format!("run {} was begun on another platform, or as another client: its sessions are not to be found here", listed.run.id);
-        return Err(Failure::new(Exit::Usage, what, "set api.profile, api.base_url, api.discovery_url and api.client_id as they were"));
+    let attempts = attempts(&args);
+    if args.selection.dry_run {
+        return dry_run(suite, &args, &settings).await;
     }
     let resume = match (&before, args.resubmit_ambiguous) {
         (None, _) => Resume::No,
@@ -58,29 +67,119 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         (Some(_), true) => Resume::Resubmit,
     };
     let id = before.map_or_else(RunId::new, |listed| listed.run.id);
-    let (run, _court) = assemble(&settings, id, resume, Hold::of(args.locked)).await?;
+    let about = About { run: id.to_string(), began: timestamp(), vectors: suite.count() };
+    let job = JobSummary::wanted()?;
+    let targets = targets(&args, job.as_ref())?;
+    let reports = Files::begin(&targets, &about)
+        .map_err(|what| Failure::new(Exit::Usage, what, "give --report a file that can be written; nothing was submitted"))?;
+    let (mut run, _court) = assemble(&settings, id, resume, Hold::of(args.locked)).await?;
+    hide_secrets(&mut run, &args, &settings, Files::show_steps(&targets))?;
+    run.patience = Patience {
+        attempts,
+        fail_fast: args.selection.fail_fast.map(Into::into),
+        until: args.selection.max_duration.and_then(|longest| began.checked_add(longest)).map(Into::into),
+    };
     let _lease = begin(&run, &suite, &files, &settings).await?;
     let notes = notes(&settings, &run, Some(again(&run, &args)));
     let collector = Collector::new(&settings.plugins);
-    let summary = drive(run, suite, args.common.format, &notes, &collector).await?;
+    let view = View { format: args.common.format, progress: args.progress, files: reports };
+    let summary = drive(run, suite, view, &notes, &collector).await?;
+    if let Some(job) = job {
+        job.add()?;
+    }
     Ok(Exit::of(&summary))
+}
+
+/// How many attempts each vector has.
+fn attempts(args: &RunArgs) -> usize {
+    usize::try_from(args.selection.retries).unwrap_or(usize::MAX).saturating_add(1)
+}
+
+/// Whether a run that is gone on with has the vectors it had, and goes to where it went.
+fn is_the_same(listed: &Listed, suite: &Suite, args: &RunArgs, settings: &Settings) -> Result<(), Failure> {
+    let run = &listed.run;
+    if run.vectors != suite.count() {
+        let what = format!("the files hold {} vectors; when run {} was begun they held {}", suite.count(), run.id, run.vectors);
+        return Err(Failure::new(
+            Exit::Usage,
+            what,
+            "put the files back as they were and give the flags you gave then, or start a new run",
+        ));
+    }
+    if run.attempts != attempts(args) {
+        let what = format!("run {} was begun with --retries {}", run.id, run.attempts - 1);
+        return Err(Failure::new(Exit::Usage, what, "give the same number again, or start a new run"));
+    }
+    if run.platform != platform(settings) {
+        let what = format!("run {} was begun on another platform, or as another client: its sessions are not to be found here", run.id);
+        return Err(Failure::new(Exit::Usage, what, "set api.profile, api.base_url, api.discovery_url and api.client_id as they were"));
+    }
+    Ok(())
+}
+
+/// Checks all that a run needs but the network, and prints the plan.
+async fn dry_run(suite: Suite, args: &RunArgs, settings: &Settings) -> Result<Exit, Failure> {
+    let trust = trust(settings)?;
+    let api = DebugApi::new(settings, &trust)?;
+    Outbox::new(&settings.webhook, &trust.anonymous())?;
+    terms(settings)?;
+    court(settings, Hold::of(args.locked)).await?;
+    plan(suite, args, api.requests_per_minute());
+    Ok(Exit::AsExpected)
+}
+
+/// The reports that are wanted, and one more where a job's summary is.
+fn targets(args: &RunArgs, summary: Option<&JobSummary>) -> Result<Vec<Target>, Failure> {
+    let mut targets = args.reports.clone();
+    for (i, target) in targets.iter().enumerate() {
+        if targets.iter().skip(i + 1).any(|other| other.file == target.file) {
+            let what = format!("--report: {} is named twice", target.file.display());
+            return Err(Failure::new(Exit::Usage, what, "give each report a file of its own"));
+        }
+    }
+    targets.extend(summary.map(|summary| Target { kind: ReportKind::Markdown, file: summary.own.to_path_buf() }));
+    Ok(targets)
+}
+
+/// What GitHub Actions shows of a job: a file that several steps add to.
+struct JobSummary {
+    /// What is written first; it goes when it was added.
+    own: tempfile::TempPath,
+    shared: PathBuf,
+}
+
+impl JobSummary {
+    /// Where there is one.
+    fn wanted() -> Result<Option<Self>, Failure> {
+        let Some(shared) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else { return Ok(None) };
+        let own = tempfile::Builder::new().prefix("tracejury-summary-").suffix(".md").tempfile();
+        let own =
+            own.map_err(|e| Failure::new(Exit::CouldNotRun, format!("a temporary file cannot be made: {e}"), "check the folder for them"))?;
+        Ok(Some(Self { own: own.into_temp_path(), shared: shared.into() }))
+    }
+
+    fn add(self) -> Result<(), Failure> {
+        append_markdown(&self.shared, &self.own)
+            .map_err(|e| Failure::new(Exit::CouldNotRun, format!("{}: {e}", self.shared.display()), "check GITHUB_STEP_SUMMARY"))
+    }
+}
+
+/// Has secrets masked wherever anything is, and steps brought where a report shows them.
+fn hide_secrets(run: &mut Run, args: &RunArgs, settings: &Settings, show_steps: bool) -> Result<(), Failure> {
+    let secrets = variables(args, settings)?.secrets;
+    // Nobody else has the terms yet.
+    if let Some(terms) = Arc::get_mut(&mut run.terms) {
+        let rules = std::mem::take(&mut terms.privacy.rules);
+        terms.privacy.rules = rules.hiding(secrets.values().map(crate::model::Secret::expose));
+        terms.show_steps = show_steps;
+    }
+    Ok(())
 }
 
 /// Where runs go, and as whom, in a form that tells nothing but whether it is the same.
 fn platform(settings: &Settings) -> String {
     let api = &settings.api;
     Digest::of(format!("{}\n{}\n{}\n{}", api.profile, api.base_url, api.discovery_url, api.client_id).as_bytes()).hex()
-}
-
-/// All vectors of all files, checked, or all problems of all files.
-fn load(files: &[PathBuf], schemas: &Path) -> Result<Suite, Failure> {
-    let schemas = Schemas::read(schemas)
-        .map_err(|what| Failure::new(Exit::Usage, format!("api.schemas: {what}"), "README, section Vectors, says what goes there"))?;
-    Suite::read(files, Reading { schemas, ..Reading::default() }).map_err(|problems| {
-        let count = report::plural(problems.len(), "problem");
-        let what = format!("{count} in vector files; nothing was submitted\n  {}", problems.join("\n  "));
-        Failure::new(Exit::Usage, what, "README, section Vectors, has the format")
-    })
 }
 
 fn refuse_prod(prod: &Prod) -> Result<(), Failure> {
@@ -104,15 +203,14 @@ async fn unfinished(store: &Store, named: Option<&RunId>, args: &RunArgs) -> Res
     runs.find(|listed| listed.run.id == *named).ok_or_else(|| no_such(named))
 }
 
-fn files_of(listed: &Listed) -> Result<Vec<PathBuf>, Failure> {
-    let files: Vec<_> = listed.run.files.iter().map(PathBuf::from).collect();
-    match files.iter().any(|file| file == Path::new("-")) {
-        false => Ok(files),
-        true => Err(Failure::new(
-            Exit::Usage,
-            format!("run {} was given vectors on stdin", listed.run.id),
-            &format!("give them again: tracejury run - --resume {}", listed.run.id),
-        )),
+/// The run that is named, or the latest that is over.
+async fn latest(store: &Store, named: Option<&RunId>) -> Result<Listed, Failure> {
+    let mut runs = store.runs().await?.into_iter();
+    match named {
+        Some(named) => runs.find(|listed| listed.run.id == *named).ok_or_else(|| no_such(named)),
+        None => runs.find(|listed| !is_live(store.path(), &listed.run.id)).ok_or_else(|| {
+            Failure::new(Exit::Usage, "there is no run whose failures could be run again", "`tracejury runs list` shows what there is")
+        }),
     }
 }
 
@@ -139,6 +237,7 @@ pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume, hol
         audit,
         audit_group: settings.audit.group.duration(),
         concurrency: settings.api.concurrency.get(),
+        patience: Patience::default(),
     };
     Ok((run, court))
 }
@@ -159,7 +258,9 @@ pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], settings:
             // Resumed from another folder it must find the same file.
             false => std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string(),
         };
-        run.store.begin(&run.id, suite.count(), &platform(settings), &files.iter().map(name).collect::<Vec<_>>()).await?;
+        run.store
+            .begin(&run.id, suite.count(), run.patience.attempts, &platform(settings), &files.iter().map(name).collect::<Vec<_>>())
+            .await?;
     } else {
         run.store.go_on(&run.id).await?;
     }
@@ -198,6 +299,17 @@ fn again(run: &Run, args: &RunArgs) -> String {
     }
     words.push(format!("--resume {}", run.id));
     let mut flag = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("--{name} {value}")));
+    let own = &args.values;
+    own.vars.iter().for_each(|var| flag("var", Some(quoted(var))));
+    flag("vars-file", own.vars_file.as_ref().map(|file| file.display().to_string()));
+    own.env_vars.iter().for_each(|name| flag("env-var", Some(name.clone())));
+    // Its value is not repeated: it comes from the environment, or is given again.
+    own.secrets.iter().for_each(|secret| flag("secret", secret.split('=').next().map(str::to_owned)));
+    flag("data", own.data.as_ref().map(|file| file.display().to_string()));
+    flag("filter", args.selection.filter.as_ref().map(|filter| quoted(filter.as_str())));
+    flag("shard", args.selection.shard.map(|shard| format!("{}/{}", shard.number, shard.of)));
+    flag("repeat", args.selection.repeat.map(|times| times.to_string()));
+    flag("retries", Some(args.selection.retries).filter(|times| *times > 0).map(|times| times.to_string()));
     flag("config", args.common.config.as_ref().map(|file| file.display().to_string()));
     flag("plugins", args.common.plugins.as_ref().map(|dir| dir.display().to_string()));
     flag("schemas", args.schemas.as_ref().map(|path| path.display().to_string()));
@@ -211,129 +323,8 @@ fn again(run: &Run, args: &RunArgs) -> String {
     words.join(" ")
 }
 
-/// Where things went, as the last lines of the report will say.
-pub(super) struct Notes {
-    webhook: Vec<String>,
-    audit: Option<String>,
-    /// How to go on with the run, where that can be done.
-    again: Option<String>,
-}
-
-pub(super) fn notes(settings: &Settings, run: &Run, again: Option<String>) -> Notes {
-    Notes {
-        webhook: run.outbox.endpoints().map(|(_, host)| host.to_owned()).collect(),
-        audit: run.audit.as_ref().map(|log| log.location().pattern().display().to_string()),
-        again: again.filter(|_| !settings.journal.path.as_os_str().is_empty()),
-    }
-}
-
-impl Notes {
-    fn lines(&self, summary: &Summary, traffic: Traffic, finished: bool) -> Vec<String> {
-        // Worth a line only where it went on differently than one would think.
-        let traffic = (traffic.throttled + traffic.retried > 0).then(|| {
-            let Traffic { requests, throttled, retried } = traffic;
-            format!("platform: {requests} requests, {throttled} of them throttled, {retried} made again after a failure on the way")
-        });
-        let webhook =
-            (!self.webhook.is_empty()).then(|| format!("webhook: {} delivered to {}", summary.delivered, self.webhook.join(", ")));
-        let audit = self.audit.as_ref().map(|path| format!("audit log: {} written to {path}", summary.audited));
-        let again = self.again.as_ref().filter(|_| !finished).map(|again| format!("go on with it: {again}"));
-        traffic.into_iter().chain(webhook).chain(audit).chain(again).collect()
-    }
-}
-
-/// Runs and reports.
-pub(super) async fn drive(run: Run, suite: Suite, format: Format, notes: &Notes, collector: &Collector) -> Result<Summary, Failure> {
-    let total = suite.count();
-    announce(total, run.api.requests_per_minute());
-    let mut report = Report::new(format, Some(total));
-    let (events, mut happened) = mpsc::channel(64);
-    let (stop, stopped) = watch::channel(false);
-    let (interrupts, asked_to_stop) = (tokio::spawn(interrupts(stop)), stopped.clone());
-    let run = Arc::new(run);
-    let running = tokio::spawn(Arc::clone(&run).all(suite.vectors(), events, stopped));
-    let mut no_more = None;
-    while let Some(event) = happened.recv().await {
-        match event {
-            Event::Outcome(place, mut outcome) => {
-                collector.collect([&mut *outcome]);
-                report.outcome(place, *outcome);
-                if report.outcomes() == total {
-                    report.table();
-                }
-            }
-            Event::NoMore(why) => no_more = Some(why),
-            Event::Audited => report.summary().audited += 1,
-            Event::Delivered => report.summary().delivered += 1,
-            Event::NotAudited(why) => *report.summary().not_audited.entry(why).or_default() += 1,
-            Event::NotRecorded(why) => *report.summary().not_recorded.entry(why).or_default() += 1,
-        }
-    }
-    interrupts.abort();
-    report.summary().stopped = *asked_to_stop.borrow();
-    let finished = settle(&run, report.summary()).await;
-    let lines = notes.lines(report.summary(), run.api.traffic(), finished);
-    report.table();
-    let summary = report.finish(&lines);
-    running.await.map_err(|e| Failure::new(Exit::CouldNotRun, format!("the run broke off: {e}"), "please report this"))?;
-    if let Some(why) = no_more {
-        return Err(match summary.not_recorded.is_empty() {
-            true => Failure::new(Exit::Usage, why, "leave vector files as they are while they are run; what is above was run"),
-            false => Failure::new(Exit::CouldNotRun, why, "check journal.path, and resume the run; what is above was run"),
-        });
-    }
-    if summary.vectors < total {
-        let lost = total - summary.vectors;
-        return Err(Failure::new(Exit::CouldNotRun, format!("{lost} vectors ended without an outcome"), "please report this"));
-    }
-    Ok(summary)
-}
-
-/// Writes down that the run has come to an end, and sums up what is left of it; whether it is finished.
-async fn settle(run: &Run, summary: &mut Summary) -> bool {
-    let finished = run.store.end(&run.id).await;
-    let left = run.store.left(&run.id).await;
-    for (state, why, number) in left.unwrap_or_default() {
-        let why = why.unwrap_or_else(|| "not tried yet".to_owned());
-        let into = if state == DeliveryState::Dead { &mut summary.dead } else { &mut summary.waiting };
-        *into.entry(why).or_default() += number;
-    }
-    finished.unwrap_or_else(|error| {
-        *summary.not_recorded.entry(error.to_string()).or_default() += 1;
-        false
-    })
-}
-
-/// Says beforehand what takes its time because of the budget, however quick the platform is.
-fn announce(vectors: usize, per_minute: usize) {
-    let requests = 2 * vectors + 1;
-    let seconds = requests.saturating_sub(per_minute / 60) * 60 / per_minute;
-    if seconds >= 10 {
-        report::to_stderr(&format!("about {requests} requests at {per_minute} a minute: {seconds} s or more"));
-    }
-}
-
-/// The first Ctrl-C or SIGTERM stops the run cleanly; after it the signal does what it always does.
-async fn interrupts(stop: watch::Sender<bool>) {
-    if interrupt().await.is_ok() {
-        report::to_stderr("stopping: no further vector is submitted; what is done is reported; press again to break off at once");
-        let _ = stop.send(true);
-        if interrupt().await.is_ok() {
-            crate::exit::break_off();
-        }
-    }
-}
-
-#[cfg(unix)]
-async fn interrupt() -> std::io::Result<()> {
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminated.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn interrupt() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+/// A word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./=:@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

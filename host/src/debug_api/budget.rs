@@ -149,6 +149,12 @@ impl Budget {
         Self { state: Arc::new(Mutex::new(state)), sooner: Arc::default() }
     }
 
+    /// Until when nothing is sent, where the platform has asked for that.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        let until = self.state().pace.paused_until;
+        Some(until).filter(|until| *until > Instant::now())
+    }
+
     /// Waits for a turn. Who stops waiting gives it up to the next one.
     pub(super) async fn turn(&self, call: Call) -> Turn {
         let turn = {

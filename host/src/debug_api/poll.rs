@@ -3,6 +3,7 @@
 
 use super::budget::Call;
 use super::schedule::Ticket;
+use super::sightings::Sightings;
 use super::{About, ApiError, DebugApi, Ended, Polled, call_text, described, profile, read_apart, retry};
 use crate::http::{CallError, Reply};
 use crate::model::{ActionId, Environment, SessionId, Status, Trace};
@@ -16,7 +17,7 @@ const LAST_TRY: Duration = Duration::from_secs(10);
 
 /// What one poll brought.
 #[derive(Debug)]
-enum Seen<T> {
+pub(super) enum Seen<T> {
     Ended(T),
     /// Not yet; and how long to wait, where the platform says so.
     Running(Status, Option<Duration>),
@@ -35,7 +36,7 @@ enum Seen<T> {
 
 /// How long to wait after a poll that brought nothing.
 #[derive(Debug, Clone, Copy)]
-enum Wait {
+pub(super) enum Wait {
     /// So long: the platform asked for it.
     Asked(Duration),
     /// So long: a backoff of ours.
@@ -189,16 +190,34 @@ pub(super) struct Poller<'a> {
     environment: Environment,
     since: Instant,
     token_renewed: bool,
+    sightings: Sightings,
 }
 
 impl<'a> Poller<'a> {
-    pub(super) fn new(api: &'a DebugApi, id: SessionId, action: ActionId, environment: Environment, since: Instant) -> Self {
-        Self { api, id, action, environment, since, token_renewed: false }
+    pub(super) fn new(
+        api: &'a DebugApi,
+        id: SessionId,
+        action: ActionId,
+        environment: Environment,
+        since: Instant,
+        sightings: Sightings,
+    ) -> Self {
+        Self { api, id, action, environment, since, token_renewed: false, sightings }
     }
 }
 
 impl Ask<Trace> for Poller<'_> {
     async fn ask(&mut self, troubles: u32) -> Result<Seen<Trace>, ApiError> {
+        let seen = self.poll(troubles).await;
+        if let Ok(seen) = &seen {
+            self.sightings.note(seen);
+        }
+        seen
+    }
+}
+
+impl Poller<'_> {
+    async fn poll(&mut self, troubles: u32) -> Result<Seen<Trace>, ApiError> {
         let api = self.api;
         // A platform that is down must not hold a vector past its deadline; a turn comes in any case.
         let until = (self.since + api.caller.settings.deadline.duration()).max(Instant::now() + LAST_TRY);
@@ -237,9 +256,7 @@ impl Ask<Trace> for Poller<'_> {
             _ => self.read(reply).await,
         }
     }
-}
 
-impl Poller<'_> {
     async fn read(&self, reply: Reply) -> Result<Seen<Trace>, ApiError> {
         let wait = reply.retry_after.map(|asked| asked.min(self.api.caller.settings.retry_after_max.duration()));
         match reply.status {

@@ -2,6 +2,7 @@
 //! made, 429, 503 with `Retry-After`, or 401. Whatever else goes wrong after it was sent is ambiguous and reported as such.
 
 use super::budget::Call;
+use super::sightings::Sightings;
 use super::wire;
 use super::{About, ApiError, Course, DebugApi, Polled, Session, call_text, described, no_more_retries, retry};
 use crate::http::{CallError, Reply};
@@ -163,7 +164,7 @@ async fn session(api: &DebugApi, reply: Reply, vector: &Vector, since: Instant) 
         let id = named_by_header(api, &reply);
         let answer = super::read_apart(api, reply, id.clone(), action, environment).await.map_err(|what| ambiguous(&what))?;
         let trace = answer.ended.ok_or_else(|| ambiguous(&format!("the answer's status {} is not known", answer.status)))?;
-        return Ok(Session { id, action, environment, since, course: Course::Answered(trace) });
+        return Ok(Session { id, action, environment, since, sightings: Sightings::default(), course: Course::Answered(trace) });
     };
     let text = String::from_utf8_lossy(&reply.body);
     let id = pointer.find(&text).and_then(|raw| wire::text_of(serde_json::from_str(raw.get()).ok()?));
@@ -172,7 +173,7 @@ async fn session(api: &DebugApi, reply: Reply, vector: &Vector, since: Instant) 
     let ticket = api.schedule.ticket(action, environment, &api.caller.settings);
     let expected_within = vector.expect.as_ref().and_then(|expect| expect.max_duration_ms).map(Duration::from_millis);
     let course = Course::Polled(Polled { accepted: Instant::now(), ticket, expected_within });
-    Ok(Session { id, action, environment, since, course })
+    Ok(Session { id, action, environment, since, sightings: Sightings::default(), course })
 }
 
 fn named_by_header(api: &DebugApi, reply: &Reply) -> SessionId {

@@ -1,6 +1,6 @@
 //! What became of one vector. [`Outcome`] is also the public outcome line (schema 1): its JSON is what `--format json` prints.
 
-use super::{Abstention, ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status, Trace};
+use super::{Abstention, ActionId, Classification, Confidence, Digest, Environment, Fault, InputHash, SessionId, Status, Timeline, Trace};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,6 +44,18 @@ pub struct Outcome {
     /// What differs from what was expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatch: Vec<String>,
+    /// Where the vector was written, as `file:line`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Which repetition of its vector it is, from 1, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetition: Option<u32>,
+    /// Whether it is as expected only after attempts that were not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub flaky: bool,
+    /// The attempts before this one, none of which was as expected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Earlier>,
     /// What kept the vector from being finished.
     pub problem: Option<Problem>,
     /// All verdicts, the deciding one first; those that name another classification are its dissent.
@@ -69,6 +81,15 @@ pub struct Outcome {
     /// By which set of rules. Not part of the line: it goes to the audit log.
     #[serde(skip)]
     pub rule_set: String,
+    /// Where each mismatch was expected, as `file:line`. Not part of the line.
+    #[serde(skip)]
+    pub mismatch_at: Vec<String>,
+    /// Its course. Not part of the line.
+    #[serde(skip)]
+    pub timeline: Timeline,
+    /// The steps of its trace, without what went in and out. Not part of the line.
+    #[serde(skip)]
+    pub steps: Vec<StepLine>,
     /// Whether an input value is still to be found in a text that leaves, such as an id that must stay as it is. Not part of
     /// the line: it goes to the audit log.
     #[serde(skip)]
@@ -96,6 +117,10 @@ impl Outcome {
             input_hash: None,
             expected: None,
             mismatch: Vec::new(),
+            at: None,
+            repetition: None,
+            flaky: false,
+            earlier: Vec::new(),
             problem: None,
             verdicts: Vec::new(),
             abstained: Vec::new(),
@@ -105,6 +130,9 @@ impl Outcome {
             kept: None,
             masked: BTreeMap::new(),
             rule_set: String::new(),
+            mismatch_at: Vec::new(),
+            timeline: Timeline::default(),
+            steps: Vec::new(),
             input_remains: false,
         }
     }
@@ -124,10 +152,49 @@ impl Outcome {
         self.problem.as_ref().is_none_or(|problem| !lies_outside(problem.kind))
     }
 
+    /// The vector's name, with its repetition where there are several: what tells it from all others of its run.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        super::vector::full_name(&self.vector, self.repetition)
+    }
+
+    /// Whether it was not run at all: it never reached the platform, and that is nobody's fault.
+    #[must_use]
+    pub fn was_not_run(&self) -> bool {
+        !self.was_submitted() && self.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Interrupted)
+    }
+
     /// The verdicts that name another classification than the outcome does.
     pub fn dissent(&self) -> impl Iterator<Item = &VerdictLine> {
         self.verdicts.iter().filter(|v| Some(&v.classification) != self.classification.as_ref())
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// An attempt that was not as expected, and was followed by another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Earlier {
+    /// The execution.
+    pub session_id: Option<SessionId>,
+    /// Why it failed.
+    pub classification: Option<Classification>,
+    /// What differed from what was expected.
+    pub mismatch: Vec<String>,
+}
+
+/// One step as reports show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepLine {
+    /// Its name, else its id.
+    pub name: String,
+    /// When it ran, as the platform writes it.
+    pub timestamp: Option<String>,
+    /// Its error, masked.
+    pub error: Option<String>,
 }
 
 /// One verdict as the outcome shows it.

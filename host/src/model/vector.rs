@@ -25,6 +25,19 @@ pub struct Vector {
     pub source: Option<Arc<Source>>,
 }
 
+impl Vector {
+    /// Its name, with its repetition where there are several: what tells it from all others of its run.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        full_name(&self.name, self.repetition)
+    }
+}
+
+/// A name with the repetition.
+pub(super) fn full_name(name: &str, repetition: Option<u32>) -> String {
+    repetition.map_or_else(|| name.to_owned(), |number| format!("{name} (repetition {number})"))
+}
+
 /// Where a vector was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {

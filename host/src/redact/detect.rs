@@ -1,9 +1,11 @@
 //! What is masked by its form: e-mail addresses, phone and card numbers, IBANs, tokens, keys, JWTs, passwords in URLs, and what an
 //! organisation's own rules find. Forms that digits have by chance are checked by their check digits. Pure.
 
+use super::values::Values;
 use crate::config::{Detector, Privacy};
 use crate::model::Digest;
 use regex::{Regex, RegexSet, RegexSetBuilder};
+use serde_json::Map;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -57,6 +59,8 @@ pub struct Rules {
     /// All forms at once: most texts have none.
     any: RegexSet,
     set: String,
+    /// What the user says is secret, in the forms in which programs write it.
+    secrets: Option<Values>,
 }
 
 /// Whose form it is.
@@ -92,7 +96,15 @@ impl Rules {
         let any = any.map_err(|e| format!("privacy.rules: {}", last_line(&e)))?;
         let detectors: Vec<_> = settings.detectors.iter().map(|d| d.as_str()).collect();
         let digest = Digest::of(format!("{detectors:?} {:?}", settings.rules).as_bytes()).hex();
-        Ok(Self { names, forms, any, set: format!("{VERSION}-{}", digest.get(..12).unwrap_or_default()) })
+        Ok(Self { names, forms, any, secrets: None, set: format!("{VERSION}-{}", digest.get(..12).unwrap_or_default()) })
+    }
+
+    /// The same rules, which hide these texts too, wherever they stand.
+    #[must_use]
+    pub fn hiding<'t>(self, secrets: impl Iterator<Item = &'t str>) -> Self {
+        let secrets: Map<_, _> = secrets.enumerate().map(|(i, text)| (i.to_string(), text.into())).collect();
+        let secrets = (!secrets.is_empty()).then(|| Values::of(&secrets));
+        Self { secrets, ..self }
     }
 
     /// All detectors, without settings: for texts of plugins under work, which are shown to their author.
@@ -114,17 +126,21 @@ impl Rules {
 
     /// What is found in a text, and by whom.
     pub(super) fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Range<usize>, &'a str)> {
-        self.any.matches(text).into_iter().filter_map(|n| Some((self.names.get(n)?, self.forms.get(n)?))).flat_map(move |(name, form)| {
-            form.captures_iter(text).filter_map(move |found| {
-                // An organisation's rule may have groups for reasons of its own: only one named `mask` is ours.
-                let part = match name {
-                    Name::Own(_) => found.name("mask"),
-                    Name::Built(_) => found.get(1),
-                };
-                let range = name.checked(text, part.or(found.get(0))?.range())?;
-                Some((range, name.as_str()))
-            })
-        })
+        let secrets = self.secrets.iter().flat_map(|secrets| secrets.find(text)).map(|found| (found, "secret"));
+        let forms = self.any.matches(text).into_iter().filter_map(|n| Some((self.names.get(n)?, self.forms.get(n)?))).flat_map(
+            move |(name, form)| {
+                form.captures_iter(text).filter_map(move |found| {
+                    // An organisation's rule may have groups for reasons of its own: only one named `mask` is ours.
+                    let part = match name {
+                        Name::Own(_) => found.name("mask"),
+                        Name::Built(_) => found.get(1),
+                    };
+                    let range = name.checked(text, part.or(found.get(0))?.range())?;
+                    Some((range, name.as_str()))
+                })
+            },
+        );
+        secrets.chain(forms)
     }
 
     /// Whether an id holds what no id should: digits by chance are the rule in ids, so that numbers are not looked for.
@@ -333,5 +349,15 @@ mod tests {
         let part = rules(&[("x", r"(\d{3})-(?<mask>\d{4})"), ("y", r"(a)(b)")]).unwrap();
         assert_eq!(part.find("123-4567 ab").map(|(range, _)| range).collect::<Vec<_>>(), [4..8, 9..11]);
         assert_eq!(wrong("a*"), "privacy.rules.x: matches an empty text, and so every text");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_every_form() {
+        let rules = Rules::default().hiding(["p\"ss/w0rd"].into_iter());
+        let hidden = |text: &str| rules.find(text).count();
+        for text in ["p\"ss/w0rd", "see p%22ss%2Fw0rd.", r#"{"a":"p\"ss/w0rd"}"#, "P\"SS/W0RD"] {
+            assert!(hidden(text) > 0, "{text}");
+        }
+        assert_eq!((hidden("pass"), Rules::default().find("p\"ss/w0rd").count()), (0, 0));
     }
 }

@@ -2,9 +2,11 @@
 //! control characters.
 
 use super::Summary;
-use crate::model::{Classification, Outcome, Status, printable};
+use super::causes::Causes;
+use super::kinds::{Kind, kind_of};
+use super::next::{next_step, problem_step};
+use crate::model::{Outcome, Status, printable};
 use comfy_table::{ContentArrangement, Table, presets};
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// How much of a matched text the table shows, in characters.
@@ -16,9 +18,7 @@ pub(super) fn table(outcomes: &[Outcome], width: Option<u16>) -> String {
     let rows: Vec<_> = outcomes.iter().map(row).collect();
     let columns = columns_that_fit(&rows, width.map_or(usize::MAX, usize::from));
     let shown = rows.iter().map(|row| row.iter().take(columns).cloned().collect());
-    let mut text = plain_table(HEADER.get(..columns).unwrap_or(&HEADER), shown, width);
-    text.push_str(&details(outcomes));
-    text
+    plain_table(HEADER.get(..columns).unwrap_or(&HEADER), shown, width)
 }
 
 /// Cells in columns without lines between them.
@@ -62,7 +62,7 @@ fn row(outcome: &Outcome) -> [String; 7] {
     let or_dash = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), printable);
     [
         mark(outcome).to_owned(),
-        printable(&outcome.vector),
+        printable(&outcome.full_name()),
         said,
         outcome.confidence.map_or_else(|| "–".to_owned(), |c| format!("{:.2}", c.get())),
         or_dash(outcome.reason.as_deref()),
@@ -71,69 +71,46 @@ fn row(outcome: &Outcome) -> [String; 7] {
     ]
 }
 
+/// A vector of which nothing was expected, a recorded trace, has no mark.
 fn mark(outcome: &Outcome) -> &'static str {
-    match (outcome.expected, &outcome.problem) {
-        (Some(true), _) => "✓",
-        (Some(false), _) => "✗",
-        (None, Some(_)) => "?",
-        (None, None) => " ",
-    }
+    if outcome.expected.is_none() && outcome.problem.is_none() { " " } else { kind_of(outcome).mark() }
 }
 
-/// What a row has no room for: differences from what was expected, problems, dissent. What is the same for many vectors is said once.
-fn details(outcomes: &[Outcome]) -> String {
-    let mut groups: Vec<(Vec<String>, Vec<&Outcome>)> = Vec::new();
-    let mut places = HashMap::new();
-    for outcome in outcomes {
-        let lines = lines(outcome);
-        if !lines.is_empty() {
-            let place = *places.entry((mark(outcome), lines.clone())).or_insert(groups.len());
-            match groups.get_mut(place) {
-                Some((_, group)) => group.push(outcome),
-                None => groups.push((lines, vec![outcome])),
-            }
-        }
-    }
+/// Failures by cause, the one that befell most vectors last, next to the prompt.
+pub(super) fn causes(causes: &Causes) -> String {
     let mut text = String::new();
-    for (lines, group) in groups {
-        let named = |outcome: &&Outcome| {
-            let session = outcome.session_id.as_ref().map_or_else(String::new, |id| format!(" (session {id})"));
-            format!("{}{session}", printable(&outcome.vector))
-        };
-        let names: Vec<_> = group.iter().take(NAMED).map(named).collect();
-        let more = group.len() - names.len();
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        let sign = group.first().map_or("", |outcome| mark(outcome).trim());
-        let _ = writeln!(text, "\n{sign} {}{more}", names.join(", "));
-        for line in lines {
+    for cause in causes.sorted() {
+        let many = if cause.count > 1 { format!("{}, one cause: ", plural(cause.count, "vector")) } else { String::new() };
+        let _ = writeln!(text, "\n{} {many}{}", cause.kind.mark(), cause.vectors());
+        if !cause.title.is_empty() && cause.kind != Kind::AsExpected {
+            let _ = writeln!(text, "    {}", cause.title);
+        }
+        for line in &cause.lines {
             let _ = writeln!(text, "    {line}");
+        }
+        if cause.kind >= Kind::CouldNot {
+            if let Some(excerpt) = &cause.excerpt {
+                let _ = writeln!(text, "    excerpt: {excerpt}");
+            }
+            if !cause.next.is_empty() {
+                let _ = writeln!(text, "    next: {}", cause.next);
+            }
         }
     }
     text
 }
 
-/// How many vectors are named that have the same details.
-const NAMED: usize = 3;
-
-fn lines(outcome: &Outcome) -> Vec<String> {
-    let mut lines: Vec<String> = outcome.mismatch.iter().map(|m| printable(m)).collect();
-    lines.extend(outcome.problem.as_ref().filter(|_| outcome.expected != Some(true)).map(|p| printable(&p.to_string())));
-    let dissent = outcome
-        .dissent()
-        .map(|v| format!("dissent: {} says {} ({:.2}): {}", v.plugin, v.classification, v.confidence.get(), printable(&v.explanation)));
-    lines.extend(dissent);
-    lines
-}
-
 /// The counts, and what to do next.
 pub(super) fn summary(summary: &Summary) -> String {
     let mut text = String::new();
+    let flaky = if summary.flaky == 0 { String::new() } else { format!(", {} flaky", summary.flaky) };
+    let not_run = if summary.not_run == 0 { String::new() } else { format!(", {} not run", summary.not_run) };
     let finished = if summary.unexpected == 0 && summary.undecided == 0 {
         "all as expected".to_owned()
     } else {
         format!("{} not as expected", summary.unexpected + summary.undecided)
     };
-    let _ = writeln!(text, "{}: {finished}", plural(summary.vectors, "vector"));
+    let _ = writeln!(text, "{}: {finished}{flaky}{not_run}", plural(summary.vectors, "vector"));
     count(&mut text, summary.completed, Status::COMPLETED, "");
     for (classification, number) in &summary.classified {
         count(&mut text, *number, classification, next_step(classification));
@@ -167,31 +144,6 @@ fn count(text: &mut String, number: usize, what: &str, next: &str) {
     }
 }
 
-fn next_step(classification: &str) -> &'static str {
-    match classification {
-        Classification::EXTERNAL => "ask the owners of what was called, or wait and run again",
-        Classification::INTERNAL => "mend the action, at the failing step",
-        Classification::UNKNOWN => "read the trace; a rule of your own in plugins/ can tell next time",
-        _ => "",
-    }
-}
-
-fn problem_step(kind: &str) -> &'static str {
-    match kind {
-        "deadline" => "it may still be running; raise api.deadline_ms",
-        "session-gone" => "the platform no longer has the trace; where it is always so, check the profile's poll",
-        "ambiguous" => "the action may have run; look on the platform before running again",
-        "unreachable" => "check the network and the platform, run again",
-        "unreadable" => "look at what answers at api.base_url; a proxy or a limit may be in between",
-        "refused" => "check dataActionId and environmentId",
-        "credentials" => "check client id, secret and scopes",
-        "journal" => "make room, or check journal.path and its permissions, and resume the run",
-        "interrupted" => "`tracejury run --resume` goes on with it",
-        "settings" => "check api.base_url, api.login_url, api.discovery_url and api.profile; `tracejury doctor` helps",
-        _ => "run again",
-    }
-}
-
 /// A number of things, as `1 entry` and `2 entries`.
 #[must_use]
 pub fn plural(number: usize, what: &str) -> String {
@@ -205,7 +157,7 @@ pub fn plural(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Environment, Problem, ProblemKind};
+    use crate::model::{Classification, Environment, Problem, ProblemKind};
 
     fn outcome(vector: &str) -> Outcome {
         Outcome::of(vector.into(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), Environment::Test)
@@ -226,9 +178,13 @@ mod tests {
         bad.mismatch = vec!["status: expected COMPLETED, got FAILED".into()];
         let mut stuck = outcome("b");
         stuck.problem = Some(Problem { kind: ProblemKind::Deadline, text: "no result after 3 s".into() });
-        let text = table(&[bad, stuck], None);
-        assert!(text.contains("✗ a\n    status: expected COMPLETED, got FAILED\n"), "{text}");
-        assert!(text.contains("? b\n    deadline: no result after 3 s\n"), "{text}");
+        let mut all = Causes::default();
+        all.count(&bad);
+        all.count(&stuck);
+        assert_eq!(
+            causes(&all),
+            "\n? b\n    not finished: deadline\n    deadline: no result after 3 s\n    next: it may still be running; raise api.deadline_ms\n\n✗ a\n    status: expected COMPLETED, got FAILED\n    next: compare what the action gave back with what the vector expects\n"
+        );
     }
 
     #[test]

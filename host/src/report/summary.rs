@@ -1,6 +1,6 @@
 //! Counts of a run. It knows outcomes, not how they are shown.
 
-use crate::model::{Classification, Outcome, Status};
+use crate::model::{Outcome, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run came to.
@@ -22,6 +22,10 @@ pub struct Summary {
     pub undecided_problems: BTreeSet<&'static str>,
     /// Who failed to give a verdict, why, and how often. Having no opinion, or nothing to look at, is no failure.
     pub abstained: BTreeMap<(String, String), usize>,
+    /// How many were as expected only at another attempt.
+    pub flaky: usize,
+    /// How many were not begun, since the run had ended before.
+    pub not_run: usize,
     /// Whether the user stopped it.
     pub stopped: bool,
     /// Entries in the audit log.
@@ -50,6 +54,7 @@ impl Summary {
             self.completed += usize::from(outcome.status.as_ref().is_some_and(|s| s.0 == Status::COMPLETED));
         }
         self.unexpected += usize::from(outcome.expected == Some(false));
+        self.flaky += usize::from(outcome.flaky);
         if let Some(problem) = outcome.problem.as_ref().filter(|_| outcome.expected.is_none()) {
             self.undecided += 1;
             self.undecided_problems.insert(problem.kind.as_str());
@@ -68,6 +73,8 @@ impl Summary {
         self.completed += other.completed;
         self.unexpected += other.unexpected;
         self.undecided += other.undecided;
+        self.flaky += other.flaky;
+        self.not_run += other.not_run;
         self.audited += other.audited;
         self.delivered += other.delivered;
         sum(&mut self.classified, other.classified);
@@ -78,13 +85,5 @@ impl Summary {
         sum(&mut self.dead, other.dead);
         sum(&mut self.not_recorded, other.not_recorded);
         self.undecided_problems.extend(other.undecided_problems);
-    }
-
-    /// The counts in a few words, for a progress bar.
-    #[must_use]
-    pub fn short(&self) -> String {
-        let of = |name: &str| self.classified.get(name).copied().unwrap_or_default();
-        let (external, internal) = (of(Classification::EXTERNAL), of(Classification::INTERNAL));
-        format!("{} completed, {external} external, {internal} internal", self.completed)
     }
 }

@@ -42,6 +42,17 @@ pub struct RunRow {
     pub platform: String,
     /// Its vector files.
     pub files: Vec<String>,
+    /// How many attempts each vector has.
+    pub attempts: usize,
+}
+
+/// What an outcome is among those of its vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The one that counts.
+    Last,
+    /// That of an attempt that is followed by another.
+    Superseded,
 }
 
 /// A run with counts of its vectors.
@@ -62,6 +73,8 @@ pub struct Listed {
 pub struct VectorRow {
     /// Its place among all, from 0.
     pub place: usize,
+    /// Whether another attempt followed it.
+    pub superseded: bool,
     /// What is known of it.
     pub known: Known,
 }
@@ -71,14 +84,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn begin(&self, id: &RunId, vectors: usize, platform: &str, files: &[String]) -> Result<(), StoreError> {
+    pub async fn begin(&self, id: &RunId, vectors: usize, attempts: usize, platform: &str, files: &[String]) -> Result<(), StoreError> {
         let platform = platform.to_owned();
         let (id, files) = (id.to_string(), serde_json::to_string(files).unwrap_or_default());
         let began = now();
         self.act(move |c| {
             c.execute(
-                "INSERT INTO run (id, began, vectors, platform, files) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![id, began, vectors, platform, files],
+                "INSERT INTO run (id, began, vectors, attempts, platform, files) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![id, began, vectors, attempts, platform, files],
             )
             .map(drop)
         })
@@ -102,7 +115,7 @@ impl Store {
         let id = id.to_string();
         self.act(move |c| {
             c.execute(
-                "UPDATE run SET ended = ?2, finished = (SELECT count(*) FROM vector WHERE run = ?1 AND stage = 3) >= vectors WHERE id = ?1",
+                "UPDATE run SET ended = ?2, finished = (SELECT count(*) FROM vector WHERE run = ?1 AND stage = 3 AND superseded = 0) >= vectors WHERE id = ?1",
                 params![id, now()],
             )?;
             c.query_row("SELECT finished FROM run WHERE id = ?1", [&id], |row| row.get(0))
@@ -167,6 +180,7 @@ impl Store {
         run: &RunId,
         place: usize,
         outcome: &Outcome,
+        told: Told,
         entry: Option<Pending>,
         parcels: Vec<Parcel>,
     ) -> Result<(), StoreError> {
@@ -176,15 +190,15 @@ impl Store {
             let input = outcome.input_hash.as_ref().map(ToString::to_string).unwrap_or_default();
             let written = c
                 .prepare_cached(
-                    "INSERT INTO vector (run, place, name, action, environment, input_hash, stage, submission, session, ended, outcome)
-                 VALUES (:run, :place, :name, :action, :environment, :input, 3, 0, :session, :ended, :outcome)
-                 ON CONFLICT (run, place) DO UPDATE SET stage = 3, session = coalesce(:session, session), ended = :ended, outcome = :outcome
+                    "INSERT INTO vector (run, place, name, action, environment, input_hash, stage, submission, session, ended, outcome, superseded)
+                 VALUES (:run, :place, :name, :action, :environment, :input, 3, 0, :session, :ended, :outcome, :superseded)
+                 ON CONFLICT (run, place) DO UPDATE SET stage = 3, session = coalesce(:session, session), ended = :ended, outcome = :outcome, superseded = :superseded
                      WHERE stage <> 3",
                 )?
                 .execute(named_params! {
                     ":run": run, ":place": place, ":name": outcome.vector, ":action": outcome.action_id.to_string(),
                     ":environment": outcome.environment_id.as_str(), ":input": input,
-                    ":session": outcome.session_id.as_ref().map(SessionId::as_str), ":ended": now(), ":outcome": line,
+                    ":session": outcome.session_id.as_ref().map(SessionId::as_str), ":ended": now(), ":outcome": line, ":superseded": told == Told::Superseded,
                 })?;
             if written == 0 {
                 return Ok(());
@@ -225,7 +239,9 @@ impl Store {
         self.look(move |c| {
             let mut select =
                 c.prepare_cached(&format!("SELECT {KNOWN} FROM vector WHERE run = ?1 AND place >= ?2 ORDER BY place LIMIT ?3"))?;
-            let rows = select.query_map(params![run, from, many], |row| Ok(VectorRow { place: row.get("place")?, known: known(row)? }))?;
+            let rows = select.query_map(params![run, from, many], |row| {
+                Ok(VectorRow { place: row.get("place")?, superseded: row.get("superseded")?, known: known(row)? })
+            })?;
             rows.collect()
         })
         .await
@@ -238,7 +254,7 @@ impl Store {
     pub async fn runs(&self) -> Result<Vec<Listed>, StoreError> {
         self.look(|c| {
             let mut select = c.prepare(
-                "SELECT run.*, count(CASE stage WHEN 3 THEN 1 END) AS done, count(CASE WHEN stage IN (1, 2) THEN 1 END) AS under_way,
+                "SELECT run.*, count(CASE WHEN stage = 3 AND superseded = 0 THEN 1 END) AS done, count(CASE WHEN stage IN (1, 2) THEN 1 END) AS under_way,
                      count(CASE WHEN stage = 3 AND session IS NULL AND json_extract(outcome, '$.problem') LIKE 'ambiguous: %' THEN 1 END) AS ambiguous
                  FROM run LEFT JOIN vector ON vector.run = run.id GROUP BY run.id ORDER BY began DESC, id DESC",
             )?;
@@ -275,7 +291,7 @@ impl Store {
     }
 }
 
-const KNOWN: &str = "place, name, action, environment, input_hash, stage, session, outcome";
+const KNOWN: &str = "place, name, action, environment, input_hash, stage, session, outcome, superseded";
 
 fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     let session: Option<String> = row.get("session")?;
@@ -326,6 +342,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         vectors: row.get("vectors")?,
         platform: row.get("platform")?,
         files,
+        attempts: row.get("attempts")?,
     })
 }
 
@@ -351,7 +368,7 @@ mod tests {
 
     async fn begun() -> (Store, RunId, InputHash) {
         let (store, run) = (Store::open(Path::new("")).unwrap(), RunId::new());
-        store.begin(&run, 2, "p", &["v.json".to_owned()]).await.unwrap();
+        store.begin(&run, 2, 1, "p", &["v.json".to_owned()]).await.unwrap();
         (store, run, InputHasher::default().hash(&serde_json::Map::new()))
     }
 
@@ -376,10 +393,10 @@ mod tests {
         assert!(!stage().await.is("w", vector().action, Environment::Test, &input));
         let done = Outcome { session_id: Some("s-1".parse().unwrap()), ..outcome(None) };
         let entry = Pending { run: run.to_string(), audit_id: "a".into(), made: 1, body: "{}".into() };
-        store.done(&run, 0, &done, Some(entry.clone()), vec![]).await.unwrap();
+        store.done(&run, 0, &done, Told::Last, Some(entry.clone()), vec![]).await.unwrap();
         assert!(matches!(stage().await.stage, Stage::Done(_)) && !stage().await.is_ambiguous());
         assert_eq!(store.unwritten().await.unwrap(), std::slice::from_ref(&entry));
-        store.done(&run, 0, &done, Some(Pending { audit_id: "b".into(), ..entry.clone() }), vec![]).await.unwrap();
+        store.done(&run, 0, &done, Told::Last, Some(Pending { audit_id: "b".into(), ..entry.clone() }), vec![]).await.unwrap();
         assert_eq!(store.unwritten().await.unwrap().len(), 1, "an outcome is written down once");
         store.written(vec!["a".into()]).await.unwrap();
         assert_eq!(store.unwritten().await.unwrap(), []);
@@ -395,7 +412,7 @@ mod tests {
         assert!(
             !let_go.is_final() && !outcome(Some(ProblemKind::Credentials)).is_final() && outcome(Some(ProblemKind::Refused)).is_final()
         );
-        store.done(&run, 1, &outcome(Some(ProblemKind::Ambiguous)), None, vec![]).await.unwrap();
+        store.done(&run, 1, &outcome(Some(ProblemKind::Ambiguous)), Told::Last, None, vec![]).await.unwrap();
         let listed = store.runs().await.unwrap().remove(0);
         assert_eq!((listed.done, listed.ambiguous, listed.under_way, listed.run.vectors), (1, 1, 1, 2));
         assert_eq!(store.forget_runs(now() + 1).await, Ok(0), "something of it is still under way");
@@ -405,7 +422,7 @@ mod tests {
     async fn what_may_have_run_stays_so_when_its_second_submit_certainly_did_not() {
         let (store, run, input) = begun().await;
         store.sending(&run, 0, &vector(), &input).await.unwrap();
-        store.done(&run, 0, &outcome(Some(ProblemKind::Ambiguous)), None, vec![]).await.unwrap();
+        store.done(&run, 0, &outcome(Some(ProblemKind::Ambiguous)), Told::Last, None, vec![]).await.unwrap();
         store.go_on(&run).await.unwrap();
         store.sending(&run, 0, &vector(), &input).await.unwrap();
         store.unprocessed(&run, 0).await.unwrap();
@@ -416,7 +433,7 @@ mod tests {
     async fn old_runs_are_forgotten_but_none_whose_entry_waits() {
         let (store, run, _) = begun().await;
         let entry = Pending { run: run.to_string(), audit_id: "a".into(), made: 1, body: "{}".into() };
-        store.done(&run, 0, &outcome(None), Some(entry), vec![]).await.unwrap();
+        store.done(&run, 0, &outcome(None), Told::Last, Some(entry), vec![]).await.unwrap();
         assert_eq!(store.forget_runs(now() + 1).await, Ok(0));
         store.written(vec!["a".into()]).await.unwrap();
         assert_eq!(store.forget_runs(now() - 60_000).await, Ok(0), "it is young");

@@ -1,12 +1,12 @@
-//! The tables of the journal (format 2), and how an older file becomes one of them.
+//! The tables of the journal (format 3), and how an older file becomes one of them.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The format this program writes; it stands in the file as `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// One step from each format to the next. A step that has been released is never changed.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
@@ -90,6 +90,12 @@ CREATE TABLE label (
     reason TEXT,
     made INTEGER NOT NULL
 ) WITHOUT ROWID;
+",
+    "
+-- How many attempts each vector has: their places follow each other.
+ALTER TABLE run ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1;
+-- An outcome that was not as expected and was followed by another attempt.
+ALTER TABLE vector ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

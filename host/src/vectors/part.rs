@@ -232,8 +232,8 @@ impl Reader {
                 }
             },
         };
-        let sizes = self.shared.iter().flat_map(|shared| &shared.matrix).map(|(_, values)| values.len());
-        match sizes.map(Some).fold(Some(1_usize), |all, size| all?.checked_mul(size?)).filter(|all| *all <= MAX_COMBINATIONS) {
+        let mut sizes = self.shared.iter().flat_map(|shared| &shared.matrix).map(|(_, values)| values.len());
+        match sizes.try_fold(1_usize, usize::checked_mul).filter(|all| *all <= MAX_COMBINATIONS) {
             Some(combinations) => Some(Ok(Expansion { entry, combination: 0, combinations, rows: None })),
             None => Some(Err(vec![format!("{}: matrix: has more than {MAX_COMBINATIONS} combinations", self.file)])),
         }

@@ -1,0 +1,164 @@
+//! The vectors of a run as the flags have them: variables, secrets, data, selection. Nothing is known here of what becomes of a vector.
+
+use crate::cli::RunArgs;
+use crate::config::Settings;
+use crate::exit::{Exit, Failure};
+use crate::model::{RunId, Secret, without_place};
+use crate::report::{self, plural};
+use crate::store::{Listed, Stage, Store};
+use crate::vectors::{Reading, Schemas, Selection, Suite, Variables, name_key};
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The shortest secret: a shorter one could not be kept from showing without hiding all else.
+const SHORTEST_SECRET: usize = 4;
+/// How many vectors are read at a time.
+const PAGE: usize = 1_000;
+
+/// All vectors of all files, checked, or all problems of all files.
+pub(super) fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, without: Option<HashSet<u64>>) -> Result<Suite, Failure> {
+    let schemas = Schemas::read(&settings.api.schemas)
+        .map_err(|what| Failure::new(Exit::Usage, format!("api.schemas: {what}"), "README, section Vectors, says what goes there"))?;
+    let selection = Selection { filter: args.selection.filter.clone(), shard: args.selection.shard, without: without.map(Arc::new) };
+    let reading = Reading {
+        schemas,
+        variables: variables(args, settings)?,
+        data: args.values.data.clone(),
+        selection,
+        repeat: args.selection.repeat,
+    };
+    let suite = Suite::read(files, reading).map_err(|problems| {
+        let count = plural(problems.len(), "problem");
+        let what = format!("{count} in vector files; nothing was submitted\n  {}", problems.join("\n  "));
+        Failure::new(Exit::Usage, what, "README, section Vectors, has the format")
+    })?;
+    // A share or a repetition of nothing is how a pipeline of many jobs ends well; a filter that fits nothing is a slip.
+    if let (0, Some(filter)) = (suite.count(), &args.selection.filter)
+        && args.selection.shard.is_none()
+        && args.selection.rerun_failed.is_none()
+    {
+        let what = format!("the filter {} leaves none of {}", filter.as_str(), plural(suite.left_out(), "vector"));
+        return Err(Failure::new(Exit::Usage, what, "--dry-run prints names, tags, actions and environments of those there are"));
+    }
+    Ok(suite)
+}
+
+/// The variables of the flags, the file and the environment: a flag counts before the file, the file before the environment.
+pub(super) fn variables(args: &RunArgs, settings: &Settings) -> Result<Variables, Failure> {
+    let wrong = |what: String| Failure::new(Exit::Usage, what, "README, section Variables and secrets, says how they are given");
+    let mut values = Map::new();
+    for name in settings.vectors.env.iter().chain(&args.values.env_vars) {
+        let value = std::env::var(name).ok();
+        if value.is_none() && args.values.env_vars.contains(name) {
+            return Err(wrong(format!("--env-var {name}: the environment has no such variable")));
+        }
+        values.extend(value.map(|value| (name.clone(), value.into())));
+    }
+    if let Some(file) = &args.values.vars_file {
+        values.extend(of_file(file).map_err(wrong)?);
+    }
+    for text in &args.values.vars {
+        let (name, value) = text.split_once('=').ok_or_else(|| wrong(format!("--var {text}: is not NAME=VALUE")))?;
+        let (name, value) = match name.strip_suffix(':') {
+            Some(name) => {
+                (name, serde_json::from_str(value).map_err(|_| wrong(format!("--var {name}: is not JSON; {name}=… takes a text")))?)
+            }
+            None => (name, Value::from(value)),
+        };
+        values.insert(name.to_owned(), value);
+    }
+    let mut secrets = std::collections::BTreeMap::new();
+    for text in &args.values.secrets {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => {
+                (text.as_str(), std::env::var(text).map_err(|_| wrong(format!("--secret {text}: the environment has no such variable")))?)
+            }
+        };
+        if value.chars().count() < SHORTEST_SECRET {
+            return Err(wrong(format!(
+                "--secret {name}: is shorter than {SHORTEST_SECRET} characters, and could not be kept from showing"
+            )));
+        }
+        secrets.insert(name.to_owned(), Secret::new(value));
+    }
+    Ok(Variables { values, secrets })
+}
+
+fn of_file(file: &Path) -> Result<Map<String, Value>, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: cannot be read: {e}", file.display()))?;
+    // YAML reads JSON too.
+    serde_saphyr::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| {
+        let place = e.location().map_or(String::new(), |at| format!(":{}:{}", at.line(), at.column()));
+        format!("{}{place}: is no object of variables: {}", file.display(), without_place(&e.without_snippet().to_string()))
+    })
+}
+
+/// What an earlier run found as expected, each time it ran.
+pub(super) async fn as_expected(store: &Store, run: &RunId) -> Result<HashSet<u64>, Failure> {
+    let (mut right, mut wrong) = (HashSet::new(), HashSet::new());
+    let mut from = 0;
+    loop {
+        let page = store.vectors(run, from, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        from = last.place + 1;
+        for row in page.iter().filter(|row| !row.superseded) {
+            let well = matches!(&row.known.stage, Stage::Done(outcome) if outcome.expected == Some(true));
+            if well { &mut right } else { &mut wrong }.insert(name_key(&row.known.is.0));
+        }
+    }
+    right.retain(|name| !wrong.contains(name));
+    Ok(right)
+}
+
+/// The vector files of an earlier run.
+pub(super) fn files_of(listed: &Listed, flag: &str) -> Result<Vec<PathBuf>, Failure> {
+    let files: Vec<_> = listed.run.files.iter().map(PathBuf::from).collect();
+    match files.iter().any(|file| file == Path::new("-")) {
+        false => Ok(files),
+        true => Err(Failure::new(
+            Exit::Usage,
+            format!("run {} was given vectors on stdin", listed.run.id),
+            &format!("give them again: tracejury run - {flag}{}", listed.run.id),
+        )),
+    }
+}
+
+/// Prints what would be run.
+pub(super) fn plan(suite: Suite, args: &RunArgs, per_minute: usize) {
+    let (count, left_out) = (suite.count(), suite.left_out());
+    let mut actions = HashSet::new();
+    let mut rows = Vec::new();
+    for vector in suite.vectors().flatten() {
+        actions.insert((vector.action, vector.environment));
+        let place = vector.source.as_ref().map(|source| source.place()).unwrap_or_default();
+        if args.common.format == report::Format::Json {
+            let line = serde_json::json!({
+                "schema": 1, "vector": vector.name, "repetition": vector.repetition, "actionId": vector.action,
+                "environmentId": vector.environment, "tags": vector.tags, "at": place,
+            });
+            report::to_stdout(&line.to_string());
+        } else if rows.len() < SHOWN {
+            rows.push(vec![vector.full_name(), vector.environment.to_string(), vector.action.to_string(), vector.tags.join(" "), place]);
+        }
+    }
+    let more = count.saturating_sub(rows.len());
+    if args.common.format == report::Format::Human && !rows.is_empty() {
+        report::to_stdout(&report::plain_table(&["VECTOR", "ENV", "ACTION", "TAGS", "AT"], rows.into_iter()));
+        if more > 0 {
+            report::to_stdout(&format!("and {more} more; --format json has a line for each"));
+        }
+    }
+    let (requests, seconds) = super::drive::estimate(count, per_minute);
+    let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} left out") };
+    report::to_stderr(&format!(
+        "plan: {}{left_out}, {} of actions and environments; about {requests} requests at {per_minute} a minute: {seconds} s or more; nothing was submitted",
+        plural(count, "vector"),
+        plural(actions.len(), "pair"),
+    ));
+}
+
+/// How many vectors the plan lists for people.
+const SHOWN: usize = 1_000;
