@@ -96,11 +96,29 @@ impl Bench {
             "AUDIT_LOG_PATH",
             "TRACEJURY_JOURNAL",
             "TRACEJURY_PRIVACY_KEY",
+            "GITHUB_STEP_SUMMARY",
         ] {
             command.env_remove(name);
         }
         command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).envs(self.env.iter().map(|(k, v)| (k, v)));
         command
+    }
+
+    /// A script for a shell that finds `tracejury`.
+    pub fn shell(&self, script: &str) -> Command {
+        let own = self.command(&[]);
+        let folder = Path::new(own.get_program()).parent().unwrap();
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).current_dir(self.dir.path()).stdin(Stdio::null());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.env("PATH", path);
+        shell
     }
 
     pub fn tracejury(&self, args: &[&str]) -> Done {

@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod faults;
+mod fixtures;
 mod guests;
 mod hostile;
 mod hostile_files;

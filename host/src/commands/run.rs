@@ -66,6 +66,9 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         (Some(_), false) => Resume::Careful,
         (Some(_), true) => Resume::Resubmit,
     };
+    if let (0, Some(listed)) = (suite.count(), &failed) {
+        report::to_stderr(&format!("run {} found every one of these vectors as expected", listed.run.id));
+    }
     let id = before.map_or_else(RunId::new, |listed| listed.run.id);
     let about = About { run: id.to_string(), began: timestamp(), vectors: suite.count() };
     let job = JobSummary::wanted()?;

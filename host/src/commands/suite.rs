@@ -115,7 +115,10 @@ pub(super) async fn as_expected(store: &Store, run: &RunId) -> Result<HashSet<u6
 
 /// The vector files of an earlier run.
 pub(super) fn files_of(listed: &Listed, flag: &str) -> Result<Vec<PathBuf>, Failure> {
-    let files: Vec<_> = listed.run.files.iter().map(PathBuf::from).collect();
+    let here = std::env::current_dir().unwrap_or_default();
+    // As the user would name them from here: names of files stand in reports.
+    let near = |file: &String| Path::new(file).strip_prefix(&here).map_or_else(|_| PathBuf::from(file), Path::to_path_buf);
+    let files: Vec<_> = listed.run.files.iter().map(near).collect();
     match files.iter().any(|file| file == Path::new("-")) {
         false => Ok(files),
         true => Err(Failure::new(
@@ -153,8 +156,9 @@ pub(super) fn plan(suite: Suite, args: &RunArgs, per_minute: usize) {
     }
     let (requests, seconds) = super::drive::estimate(count, per_minute);
     let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} left out") };
+    let time = if seconds == 0 { String::new() } else { format!(", {seconds} s or more") };
     report::to_stderr(&format!(
-        "plan: {}{left_out}, {} of actions and environments; about {requests} requests at {per_minute} a minute: {seconds} s or more; nothing was submitted",
+        "plan: {}{left_out}, {} of actions and environments; about {requests} requests at {per_minute} a minute{time}; nothing was submitted",
         plural(count, "vector"),
         plural(actions.len(), "pair"),
     ));

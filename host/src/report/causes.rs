@@ -83,7 +83,7 @@ impl Causes {
     /// The causes, failures last, of these the one that befell most vectors last.
     pub(super) fn sorted(&self) -> Vec<&Cause> {
         let mut causes: Vec<_> = self.causes.iter().collect();
-        causes.sort_by_key(|cause| (cause.kind, cause.count));
+        causes.sort_by(|a, b| (a.kind, a.count, &a.title, &a.lines).cmp(&(b.kind, b.count, &b.title, &b.lines)));
         causes
     }
 

@@ -198,8 +198,11 @@ impl Comparison {
 
     /// What there is to be told, the worst last: next to the prompt.
     fn sections(&self) -> Vec<(&'static str, Vec<String>)> {
-        let changed =
-            |map: &BTreeMap<String, [String; 2]>| map.iter().map(|(name, [a, b])| format!("{name}: {a} → {b}")).collect::<Vec<_>>();
+        let changed = |map: &BTreeMap<String, [String; 2]>| {
+            let row =
+                |(name, [a, b]): (&String, &[String; 2])| if a == b { format!("{name}: {a}") } else { format!("{name}: {a} → {b}") };
+            map.iter().map(row).collect::<Vec<_>>()
+        };
         let two = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"));
         let sections = [
             ("Only in the first", self.only_before.clone()),
@@ -270,7 +273,7 @@ mod tests {
                 "Slower: slow: 1000 ms → 2500 ms",
                 "Confidence changed: stays: 0.95 → 0.70",
                 "Flaky: twice",
-                "Still failing: stays: EXTERNAL_DEPENDENCY_OUTAGE → EXTERNAL_DEPENDENCY_OUTAGE",
+                "Still failing: stays: EXTERNAL_DEPENDENCY_OUTAGE",
                 "Fixed: mends: EXTERNAL_DEPENDENCY_OUTAGE → COMPLETED",
                 "New failures: breaks: COMPLETED → EXTERNAL_DEPENDENCY_OUTAGE|new: – → EXTERNAL_DEPENDENCY_OUTAGE",
             ]

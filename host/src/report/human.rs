@@ -105,7 +105,9 @@ pub(super) fn summary(summary: &Summary) -> String {
     let mut text = String::new();
     let flaky = if summary.flaky == 0 { String::new() } else { format!(", {} flaky", summary.flaky) };
     let not_run = if summary.not_run == 0 { String::new() } else { format!(", {} not run", summary.not_run) };
-    let finished = if summary.unexpected == 0 && summary.undecided == 0 {
+    let finished = if summary.vectors == 0 {
+        "nothing was run".to_owned()
+    } else if summary.unexpected == 0 && summary.undecided == 0 {
         "all as expected".to_owned()
     } else {
         format!("{} not as expected", summary.unexpected + summary.undecided)

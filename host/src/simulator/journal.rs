@@ -50,12 +50,15 @@ impl Journal {
     }
 
     /// An execution has started.
-    pub(super) fn executed(&mut self, action: &str, input: &Map<String, Value>) {
-        *self.executed.entry(action.to_owned()).or_default() += 1;
+    pub(super) fn executed(&mut self, action: &str, input: &Map<String, Value>) -> usize {
+        let executions = self.executed.entry(action.to_owned()).or_default();
+        let before = usize::try_from(*executions).unwrap_or_default();
+        *executions += 1;
         let input = serde_json_canonicalizer::to_string(input).unwrap_or_default();
         self.duplicates += usize::from(!self.inputs.insert((action.to_owned(), input)));
         self.in_flight += 1;
         self.in_flight_most = self.in_flight_most.max(self.in_flight);
+        before
     }
 
     /// The client was told how an execution ended.

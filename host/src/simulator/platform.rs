@@ -245,8 +245,12 @@ impl Platform {
 
     /// Starts an execution.
     pub(super) fn execute(&self, state: &mut State, scenario: &Scenario, input: &Map<String, Value>) -> Timeline {
-        state.journal.executed(&scenario.data_action_id.to_string(), input);
-        Timeline::of(scenario, &self.script.limits, &mut state.random)
+        let before = state.journal.executed(&scenario.data_action_id.to_string(), input);
+        let timeline = Timeline::of(scenario, &self.script.limits, &mut state.random);
+        match scenario.first.get(before) {
+            Some(answer) => Timeline { answer: Some(answer.clone()), ..timeline },
+            None => timeline,
+        }
     }
 
     /// What befalls the next submit of an action.

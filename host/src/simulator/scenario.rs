@@ -178,6 +178,9 @@ pub struct Scenario {
     /// Answers given to the first polls of each session in place of the real one.
     #[serde(default)]
     pub poll: Vec<Fault>,
+    /// What the first executions end with, in turn, in place of `answer`.
+    #[serde(default)]
+    pub first: Vec<Value>,
     /// What a poll answers in the end: `status`, `result`, `trace`. Null, which must be written: the execution never ends.
     #[serde(deserialize_with = "Option::deserialize")]
     pub answer: Option<Value>,
@@ -347,8 +350,8 @@ impl Script {
             if scenario.running_ms.longest() > 1_000 * YEAR || scenario.steps_ms.iter().any(|ms| *ms > 1_000 * YEAR) {
                 return Err(format!("scenario {name}: runningMs, stepsMs: are a year at most"));
             }
-            if scenario.answer.as_ref().is_some_and(|answer| !answer.get("status").is_some_and(Value::is_string)) {
-                return Err(format!("scenario {name}: answer: has no status; null is one that never ends"));
+            if scenario.answer.iter().chain(&scenario.first).any(|answer| !answer.get("status").is_some_and(Value::is_string)) {
+                return Err(format!("scenario {name}: answer, first: has no status; null is one that never ends"));
             }
         }
         let faults = self.token.iter().chain(self.chances.iter().map(|chance| &chance.fault));
@@ -396,7 +399,7 @@ mod tests {
         };
         let ends = r#","answer":{"status":"COMPLETED"}"#;
         assert!(error("", "").contains("missing field `answer`"));
-        assert!(error("", r#","answer":{"state":1}"#).starts_with("scenario a: answer: has no status"));
+        assert!(error("", r#","answer":{"state":1}"#).starts_with("scenario a: answer, first: has no status"));
         assert!(error(r#","limits":{"fixedWindow":{"requests":0,"windowMs":1}}"#, ends).starts_with("limits.fixedWindow: "));
         assert!(error(r#","limits":{"tokenBucket":{"capacity":1,"perSecond":-1}}"#, ends).starts_with("limits.tokenBucket: "));
         assert!(error(r#","limits":{"clockSkewSecs":-99999999999}"#, ends).contains("a year at most"));

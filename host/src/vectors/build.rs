@@ -19,9 +19,8 @@ pub(super) struct Draft<'a> {
     pub(super) entry: &'a Entry,
     pub(super) shared: Option<&'a Shared>,
     pub(super) scope: Scope<'a>,
-    /// What tells it from others that are made of the same entry, for each layer of the scope: needed where its name has nothing of that
-    /// layer.
-    pub(super) told_apart: [Option<String>; 2],
+    /// The number of the row of data that it is made with.
+    pub(super) row: Option<usize>,
     pub(super) schemas: &'a Schemas,
 }
 
@@ -69,16 +68,30 @@ impl Draft<'_> {
             // What is no text is told of with all else.
             Some(_) => return None,
         };
+        let before = wrong.len();
         fill(&mut named, &mut vec!["name".to_owned()], &self.scope, wrong);
+        if wrong.len() > before {
+            // It is told once; as it stands it cannot be filled in again.
+            fields.shift_remove("name");
+            return named.as_str().map(str::to_owned);
+        }
         let mut name = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
-        let apart =
-            self.told_apart.iter().enumerate().filter(|(layer, _)| !self.scope.used(*layer)).filter_map(|(_, told)| told.as_deref());
-        let apart: Vec<_> = apart.collect();
+        let apart = self.told_apart();
         if !apart.is_empty() {
             name = format!("{name} [{}]", apart.join(", "));
         }
         fields.insert("name".to_owned(), name.clone().into());
         Some(name)
+    }
+
+    /// What tells it from others that are made of the same entry and have nothing of it in their names.
+    fn told_apart(&self) -> Vec<String> {
+        let by_row = self.row.filter(|_| self.scope.used(0).is_empty()).map(|row| format!("row {row}"));
+        let used = self.scope.used(1);
+        let [_, matrix] = self.scope.layers;
+        let by_matrix = matrix.iter().filter(|(name, _)| !used.contains(*name));
+        let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        by_row.into_iter().chain(by_matrix.map(|(name, value)| format!("{name}={}", shown(value)))).collect()
     }
 
     /// The place of a field: in the vector itself, else in its file's defaults.
@@ -98,7 +111,8 @@ impl Draft<'_> {
     }
 
     fn problem(&self, name: Option<String>, path: &[&str], field: Option<&str>, what: &str) -> VectorError {
-        let name = name.filter(|_| self.entry.name().is_some() || self.told_apart.iter().any(Option::is_some));
+        let name =
+            name.filter(|_| self.entry.name().is_some() || self.row.is_some() || !self.scope.layers.iter().all(|layer| layer.is_empty()));
         VectorError {
             file: self.file.to_string(),
             place: Some(self.place(path)),

@@ -199,15 +199,12 @@ impl Reader {
             };
             let none = Map::new();
             let layers = [row.as_ref().map_or(&none, |(_, values)| values), &matrix];
-            let by_row = row.as_ref().map(|(number, _)| format!("row {number}"));
-            let by_matrix = (!matrix.is_empty())
-                .then(|| matrix.iter().map(|(name, value)| format!("{name}={}", shown(value))).collect::<Vec<_>>().join(", "));
             let draft = Draft {
                 file: &self.file,
                 entry: &current.entry,
                 shared: self.shared.as_deref(),
                 scope: Scope::new(layers, &self.terms.variables),
-                told_apart: [by_row, by_matrix],
+                row: row.as_ref().map(|(number, _)| *number),
                 schemas: &self.terms.schemas,
             };
             return Some(draft.vector().map_err(told));
@@ -249,10 +246,6 @@ fn combination(shared: Option<&Shared>, mut number: usize) -> Map<String, Value>
         number /= values.len();
     }
     chosen.into_iter().rev().collect()
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn told(found: Vec<VectorError>) -> Vec<String> {

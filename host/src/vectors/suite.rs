@@ -379,16 +379,16 @@ vectors:
         let vectors = read(&[("v.yaml", YAML)], |_| Reading::default(), HELD).unwrap();
         assert_eq!(
             names(&vectors),
-            ["refund-de", "refund-de", "refund-fr", "refund-fr"]
-                .iter()
-                .copied()
-                .chain([
-                    "plain [country=de, amount=1]",
-                    "plain [country=de, amount=2.5]",
-                    "plain [country=fr, amount=1]",
-                    "plain [country=fr, amount=2.5]"
-                ])
-                .collect::<Vec<_>>()
+            [
+                "refund-de [amount=1]",
+                "refund-de [amount=2.5]",
+                "refund-fr [amount=1]",
+                "refund-fr [amount=2.5]",
+                "plain [country=de, amount=1]",
+                "plain [country=de, amount=2.5]",
+                "plain [country=fr, amount=1]",
+                "plain [country=fr, amount=2.5]"
+            ]
         );
         let input = serde_json::to_value(&vectors[1].input).unwrap();
         assert_eq!(input, serde_json::json!({"currency": "EUR", "order": {"lines": 1, "id": "O"}, "amount": 2.5}));
@@ -475,7 +475,7 @@ vectors:
         let repetitions: Vec<_> = vectors.iter().map(|vector| vector.repetition.unwrap()).collect();
         assert_eq!(
             (names(&vectors)[..3].to_vec(), repetitions),
-            (vec!["refund-de", "refund-de", "refund-de"], vec![1, 2, 1, 2, 1, 2, 1, 2])
+            (vec!["refund-de [amount=1]", "refund-de [amount=1]", "refund-de [amount=2.5]"], vec![1, 2, 1, 2, 1, 2, 1, 2])
         );
     }
 }

@@ -29,9 +29,9 @@ impl<'a> Scope<'a> {
         Self { layers, outer, used: Default::default() }
     }
 
-    /// Whether anything of a layer was asked for so far.
-    pub(super) fn used(&self, layer: usize) -> bool {
-        self.used.get(layer).is_some_and(|used| !used.borrow().is_empty())
+    /// Which variables of a layer were asked for so far.
+    pub(super) fn used(&self, layer: usize) -> BTreeSet<String> {
+        self.used.get(layer).map(|used| used.borrow().clone()).unwrap_or_default()
     }
 
     fn find(&self, name: &str, secrets: Secrets) -> Result<Value, String> {
