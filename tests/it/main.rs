@@ -33,6 +33,7 @@ mod plugins;
 mod poll;
 mod reading;
 mod readme;
+mod reports;
 mod resume;
 mod schemas;
 mod scripts;

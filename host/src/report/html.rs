@@ -8,7 +8,7 @@ mod vector;
 use super::Summary;
 use super::files::{About, Sink, Writer};
 use super::human::plural;
-use super::kinds::Kind;
+use super::kinds::{Kind, kind_of};
 use crate::model::{Outcome, Vector, printable};
 use gathered::Gathered;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -126,7 +126,7 @@ impl Page {
 
     fn vectors(&self) -> Markup {
         let mut shown: Vec<_> = self.gathered.shown.iter().collect();
-        shown.sort_by_key(|outcome| std::cmp::Reverse(super::kinds::kind_of(outcome)));
+        shown.sort_by(|a, b| kind_of(b).cmp(&kind_of(a)).then_with(|| a.full_name().cmp(&b.full_name())));
         html! {
             section id="vectors" {
                 h2 { "Vectors" }

@@ -64,7 +64,9 @@ impl Writer for Junit {
             None => {}
         }
         case(out, outcome.at.as_deref(), &name, seconds, |xml| {
-            if let Some(element) = element {
+            if element == Some("skipped") {
+                skipped(xml, &said(outcome))?;
+            } else if let Some(element) = element {
                 let kind = outcome
                     .classification
                     .as_ref()
@@ -78,9 +80,9 @@ impl Writer for Junit {
                 let session = attempt.session_id.as_ref().map_or_else(String::new, |id| format!("session {id}\n"));
                 note(xml, element, Some(kind), &attempt.mismatch.join("; "), &session)?;
             }
-            let about = [("system-out", session(outcome))];
-            for (name, text) in about.iter().filter(|(_, text)| !text.is_empty()) {
-                xml.create_element(*name).write_text_content(BytesText::new(&text_of(text)))?;
+            let session = session(outcome);
+            if !session.is_empty() {
+                xml.create_element("system-out").write_text_content(BytesText::new(&text_of(&session)))?;
             }
             Ok(())
         })
@@ -91,7 +93,7 @@ impl Writer for Junit {
         self.skipped += 1;
         let at = vector.source.as_ref().map(|source| source.place());
         let name = vector.full_name();
-        case(out, at.as_deref(), &name, 0.0, |xml| note(xml, "skipped", None, "not run: the run had ended before its turn", ""))
+        case(out, at.as_deref(), &name, 0.0, |xml| skipped(xml, "not run: the run had ended before its turn"))
     }
 
     fn end(&mut self, out: &mut dyn Sink, _: &Summary, took_ms: u64) -> Result<()> {
@@ -110,21 +112,22 @@ type Inner<'a> = Xml<&'a mut dyn Sink>;
 
 fn case(out: &mut dyn Sink, at: Option<&str>, name: &str, seconds: f64, inside: impl FnOnce(&mut Inner<'_>) -> Result<()>) -> Result<()> {
     // The file without its line: a vector must not be another one because lines were added above it.
-    let (file, line) = at.and_then(|at| at.rsplit_once(':')).unwrap_or(("tracejury", ""));
+    let file = at.and_then(|at| at.rsplit_once(':')).map_or("tracejury", |(file, _)| file);
     let mut xml = Xml::new(out);
     let mut start = BytesStart::new("testcase");
     start.push_attribute(("name", text_of(name).as_str()));
     start.push_attribute(("classname", text_of(file).as_str()));
     start.push_attribute(("time", format!("{seconds:.3}").as_str()));
-    if !line.is_empty() {
-        start.push_attribute(("file", text_of(file).as_str()));
-        start.push_attribute(("line", line));
-    }
     let end = start.to_end().into_owned();
     xml.write_event(Event::Start(start.borrow()))?;
     inside(&mut xml)?;
     xml.write_event(Event::End(end))?;
     xml.get_mut().write_all(b"\n")
+}
+
+/// The oldest schema that is in use knows no attribute of it.
+fn skipped(xml: &mut Inner<'_>, why: &str) -> Result<()> {
+    xml.create_element("skipped").write_text_content(BytesText::new(&text_of(why))).map(drop)
 }
 
 fn note(xml: &mut Inner<'_>, element: &str, kind: Option<&str>, message: &str, text: &str) -> Result<()> {
@@ -181,4 +184,69 @@ fn session(outcome: &Outcome) -> String {
 /// A text that XML can hold, and a terminal that shows the file.
 fn text_of(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n").replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Environment, Problem, ProblemKind, Vector};
+    use proptest::prelude::*;
+    use quick_xml::Reader;
+    use std::io::Cursor;
+
+    fn outcome(kind: usize, name: &str) -> Outcome {
+        let outcome = Outcome::of(name.into(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), Environment::Test);
+        let problem = |kind| Some(Problem { kind, text: name.into() });
+        match kind {
+            0 => Outcome { expected: Some(true), ..outcome },
+            1 => Outcome { expected: Some(false), mismatch: vec![name.into()], ..outcome },
+            2 => Outcome { problem: problem(ProblemKind::Unreachable), ..outcome },
+            3 => Outcome { problem: problem(ProblemKind::Interrupted), ..outcome },
+            _ => Outcome { expected: Some(true), flaky: true, repetition: Some(2), ..outcome },
+        }
+    }
+
+    /// How often each element is there, and the attributes of the suite.
+    fn read(xml: &str) -> (std::collections::BTreeMap<String, usize>, Vec<String>) {
+        let (mut reader, mut counts, mut totals) = (Reader::from_str(xml), std::collections::BTreeMap::new(), Vec::new());
+        loop {
+            match reader.read_event().unwrap() {
+                Event::Start(tag) | Event::Empty(tag) => {
+                    let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
+                    if name == "testsuite" {
+                        let value = |name: &str| tag.try_get_attribute(name).unwrap().unwrap().unescape_value().unwrap().into_owned();
+                        totals = ["tests", "failures", "errors", "skipped"].map(value).to_vec();
+                    }
+                    *counts.entry(name).or_default() += 1;
+                }
+                Event::Eof => return (counts, totals),
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_a_case_for_each_vector_and_the_totals_are_right(kinds in proptest::collection::vec((0_usize..6, "\\PC{0,12}|[<&\"'\\]\u{1b}\u{0}\u{fffe}]{0,6}"), 0..40)) {
+            let (mut junit, mut out) = (Junit::default(), Cursor::new(Vec::new()));
+            junit.begin(&mut out, &About { run: "r".into(), began: "2026-01-01T00:00:00Z".into(), vectors: kinds.len() }).unwrap();
+            for (kind, name) in &kinds {
+                if *kind == 5 {
+                    let action = "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap();
+                    let (input, environment) = (serde_json::Map::new(), Environment::Test);
+                    let vector = Vector { name: name.clone(), action, input, environment, tags: vec![], expect: None, repetition: None, source: None };
+                    junit.not_run(&mut out, &vector).unwrap();
+                } else {
+                    junit.outcome(&mut out, &outcome(*kind, name)).unwrap();
+                }
+            }
+            junit.end(&mut out, &Summary::default(), 1_234_567).unwrap();
+            let (counts, totals) = read(std::str::from_utf8(out.get_ref()).unwrap());
+            let of = |wanted: &[usize]| kinds.iter().filter(|(kind, _)| wanted.contains(kind)).count();
+            let count = |name: &str| counts.get(name).copied().unwrap_or_default();
+            prop_assert_eq!(count("testcase"), kinds.len());
+            prop_assert_eq!((count("failure"), count("error"), count("skipped")), (of(&[1]), of(&[2]), of(&[3, 5])));
+            prop_assert_eq!(totals, [kinds.len(), of(&[1]), of(&[2]), of(&[3, 5])].map(|n| n.to_string()).to_vec());
+        }
+    }
 }

@@ -41,7 +41,7 @@ pub(super) fn confidence(tenths: &[usize; 10]) -> Markup {
 
 fn bar(name: &str, count: usize, of: usize, class: &str) -> Markup {
     let percent = 100.0 * count as f64 / of.max(1) as f64;
-    html! { tr { th scope="row" { (name) } td.n { (count) } td.track { span.fill.(class) style=(format!("width:{percent:.1}%")) {} } } }
+    html! { tr { th scope="row" { (name) } td.n { (count) } td.track { @if count > 0 { span.fill.(class) style=(format!("width:{percent:.1}%")) {} } } } }
 }
 
 /// How many sessions were queued, running and throttled, on average in each part of the run's time.

@@ -4,6 +4,7 @@
 use super::gathered::{class_of, end, phases};
 use super::seconds;
 use crate::model::{Evidence, Outcome, StepLine, VerdictLine, printable};
+use crate::report::human::plural;
 use crate::report::kinds::{Kind, kind_of};
 use chrono::DateTime;
 use maud::{Markup, html};
@@ -114,7 +115,7 @@ fn course(outcome: &Outcome) -> Markup {
     html! {
         p.muted {
             "Queued " (seconds(line.submitted.unwrap_or(line.ended).saturating_sub(line.begun)))
-            @if let Some(submitted) = line.submitted { ", ran " (seconds(line.ended.saturating_sub(submitted))) ", polled " (line.polls.len()) " times" }
+            @if let Some(submitted) = line.submitted { ", ran " (seconds(line.ended.saturating_sub(submitted))) ", " (plural(line.polls.len(), "poll")) }
             @if waited > 0 { ", throttled for " (seconds(waited)) }
             "."
         }
