@@ -36,6 +36,7 @@ mod readme;
 mod reports;
 mod resume;
 mod schemas;
+mod screen;
 mod scripts;
 mod share;
 mod share_attacks;
