@@ -16,7 +16,7 @@ fn commands() -> Vec<String> {
 }
 
 /// Where each command is run; one that is not here is run nowhere.
-const RUN: [(&str, &str); 44] = [
+const RUN: [(&str, &str); 50] = [
     ("cargo run --release -- demo", ".ci/run"),
     ("cargo test --workspace", ".ci/run"),
     ("plugins/regex/build.sh", ".ci/run"),
@@ -61,6 +61,12 @@ const RUN: [(&str, &str); 44] = [
     ("tracejury plugin update --max-flips 5 --against traces.ndjson", "the twelve lines below"),
     ("tracejury plugin save registry.example.com/acme/rules:1.0.0 -o acme-rules.tar", "the twelve lines below"),
     ("tracejury plugin load acme-rules.tar", "the twelve lines below"),
+    ("tracejury run vectors --dry-run", "tests/fixtures/cli/readme"),
+    ("tracejury run vectors --report junit=junit.xml --report html=report.html --report markdown=summary.md", "tests/fixtures/cli/readme"),
+    ("tracejury run --rerun-failed", "tests/fixtures/cli/readme"),
+    ("tracejury run vectors --filter 'tag(smoke) and not name(~bank)' --retries 2 --fail-fast=10", "tests/fixtures/cli/readme"),
+    ("tracejury run order.yaml --data orders.csv --secret API_TOKEN", "tests/fixtures/cli/readme"),
+    ("tracejury runs compare previous latest --format markdown", "tests/fixtures/cli/readme"),
 ];
 
 #[test]
@@ -69,8 +75,18 @@ fn every_command_of_the_readme_is_run_somewhere() {
     for command in commands() {
         let (_, place) = RUN.iter().find(|(known, _)| *known == command).unwrap_or_else(|| panic!("nothing runs {command}"));
         let words = |text: &str| text.replace(" --locked", "");
+        if place.starts_with("tests/") {
+            let played = std::fs::read_to_string(root().join(place).join("cmd")).unwrap();
+            assert!(played.contains(&command), "{place} does not run {command}");
+        }
         assert!(*place != ".ci/run" || words(&script).contains(&command), ".ci/run does not run {command}");
     }
+}
+
+#[test]
+fn the_suite_of_the_readme_is_the_one_that_is_run() {
+    let suite = std::fs::read_to_string(root().join("tests/fixtures/cli/readme/in/vectors/refunds.yaml")).unwrap();
+    assert!(readme().contains(&format!("```yaml\n{suite}```")), "{suite}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::debug_api::DebugApi;
 use crate::exit::{Exit, Failure};
 use crate::model::{Digest, RunId};
 use crate::outbox::Outbox;
-use crate::report::{self, About, Files, Format, ReportKind, Target, append_markdown};
+use crate::report::{self, About, Files, Format, ReportKind, Summary, Target, append_markdown};
 use crate::run::{Patience, Resume, Run, catch_up};
 use crate::store::{DeliveryState, Lease, Listed, Pick, Store, is_live, now, timestamp};
 use crate::vectors::{Prod, Suite};
@@ -66,15 +66,15 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         (Some(_), false) => Resume::Careful,
         (Some(_), true) => Resume::Resubmit,
     };
-    if let (0, Some(listed)) = (suite.count(), &failed) {
-        report::to_stderr(&format!("run {} found every one of these vectors as expected", listed.run.id));
-    }
     let id = before.map_or_else(RunId::new, |listed| listed.run.id);
     let about = About { run: id.to_string(), began: timestamp(), vectors: suite.count() };
     let job = JobSummary::wanted()?;
     let targets = targets(&args, job.as_ref())?;
     let reports = Files::begin(&targets, &about)
         .map_err(|what| Failure::new(Exit::Usage, what, "give --report a file that can be written; nothing was submitted"))?;
+    if suite.count() == 0 {
+        return nothing_to_run(failed.as_ref(), reports, job);
+    }
     let (mut run, _court) = assemble(&settings, id, resume, Hold::of(args.locked)).await?;
     hide_secrets(&mut run, &args, &settings, Files::show_steps(&targets))?;
     run.patience = Patience {
@@ -91,6 +91,22 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         job.add()?;
     }
     Ok(Exit::of(&summary))
+}
+
+/// Ends a run of no vector at all: an empty share, or failures of a run that had none. Reports that a pipeline waits for are written.
+fn nothing_to_run(failed: Option<&Listed>, reports: Files, job: Option<JobSummary>) -> Result<Exit, Failure> {
+    let why = failed.map_or_else(String::new, |listed| format!(": run {} found all of these vectors as expected", listed.run.id));
+    report::to_stderr(&format!("there is nothing to run{why}"));
+    let (_, unwritten) = reports.end(&Summary::default(), 0);
+    if let Some(what) = unwritten.first() {
+        return Err(Failure::new(
+            Exit::CouldNotRun,
+            format!("a report was not written: {what}"),
+            "make room, or give --report another file",
+        ));
+    }
+    job.map_or(Ok(()), JobSummary::add)?;
+    Ok(Exit::AsExpected)
 }
 
 /// How many attempts each vector has.

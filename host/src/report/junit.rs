@@ -214,7 +214,8 @@ mod tests {
                 Event::Start(tag) | Event::Empty(tag) => {
                     let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
                     if name == "testsuite" {
-                        let value = |name: &str| tag.try_get_attribute(name).unwrap().unwrap().unescape_value().unwrap().into_owned();
+                        let value = |name: &str| tag.try_get_attribute(name).unwrap().unwrap().value;
+                        let value = |name: &str| String::from_utf8(value(name).into_owned()).unwrap();
                         totals = ["tests", "failures", "errors", "skipped"].map(value).to_vec();
                     }
                     *counts.entry(name).or_default() += 1;

@@ -52,7 +52,7 @@ impl Journal {
     /// An execution has started.
     pub(super) fn executed(&mut self, action: &str, input: &Map<String, Value>) -> usize {
         let executions = self.executed.entry(action.to_owned()).or_default();
-        let before = usize::try_from(*executions).unwrap_or_default();
+        let before = *executions;
         *executions += 1;
         let input = serde_json_canonicalizer::to_string(input).unwrap_or_default();
         self.duplicates += usize::from(!self.inputs.insert((action.to_owned(), input)));
