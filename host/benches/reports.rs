@@ -85,7 +85,7 @@ fn result(number: usize) -> Outcome {
         session_id: format!("s-{number}").parse().ok(),
         status: Some(Status("FAILED".into())),
         execution_duration_ms: Some(200 + begun % 900),
-        classification: Some(if cause % 4 == 0 { Classification::INTERNAL } else { Classification::EXTERNAL }.parse().unwrap()),
+        classification: Some(if cause.is_multiple_of(4) { Classification::INTERNAL } else { Classification::EXTERNAL }.parse().unwrap()),
         confidence: Confidence::new(0.96).ok(),
         reason: Some("connection-refused".into()),
         failing_step_name: Some(format!("Pay {cause}")),
