@@ -188,6 +188,9 @@ pub struct DoctorArgs {
     /// An action to look for, in each environment.
     #[arg(long = "action", value_name = "ID")]
     pub actions: Vec<ActionId>,
+    /// Values for what vectors leave open.
+    #[command(flatten)]
+    pub values: ValueArgs,
     /// Settings and output.
     #[command(flatten)]
     pub common: Common,

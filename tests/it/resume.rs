@@ -127,6 +127,30 @@ fn an_interrupted_run_prints_how_to_go_on_and_that_command_does() {
     assert_eq!(simulator.executed(), 6);
 }
 
+/// Two attempts are two sessions: a run that is cut off between or within them goes on where it was, and submits neither twice.
+#[test]
+#[cfg(unix)]
+fn an_attempt_that_was_cut_off_is_attached_to_and_none_is_made_twice() {
+    let simulator = Simulator::of(&scenario(&completed(), &json!({"runningMs": 1200, "first": [failed("ECONNREFUSED")]})));
+    let mut bench = Bench::against(&simulator);
+    bench.env("AUDIT_LOG_PATH", "audit.jsonl");
+    bench.file("vectors.json", vector().to_string());
+    let child = start(&bench, &["run", "vectors.json", "--retries", "1"]);
+    await_requests(&simulator, "/debug", 2);
+    await_sessions(&bench, 1);
+    kill(child);
+    let shown = bench.tracejury(&["runs", "show"]);
+    assert!(shown.stdout.contains(": interrupted, 0 of 1 vectors done"), "{shown:?}");
+    let other = resumed(&bench, &[]);
+    assert!(other.code == 2 && other.stderr.contains("was begun with --retries 1"), "{other:?}");
+    let done = resumed(&bench, &["--retries", "1"]);
+    let outcome = done.outcome();
+    assert_eq!((done.code, &outcome["flaky"], outcome["earlier"].as_array().unwrap().len()), (0, &json!(true), 1), "{done:?}");
+    assert_eq!((simulator.executed(), bench.entries("audit.jsonl").len()), (2, 2), "each attempt ran once and has its entry");
+    let shown = bench.tracejury(&["runs", "show"]).stdout;
+    assert!(shown.contains("v (attempt 2)") && shown.contains(": finished, 1 of 1 vectors done"), "{shown}");
+}
+
 #[test]
 fn a_resume_that_cannot_ask_closes_nothing() {
     let simulator = Simulator::of(&scenario(&completed(), &json!({"runningMs": 1500})));

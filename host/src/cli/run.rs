@@ -1,7 +1,7 @@
 //! The command `run`. No logic.
 
 use super::Common;
-use crate::model::RunId;
+use crate::model::{RunId, Secret};
 use crate::report::{Progress, Target};
 use crate::vectors::{Filter, Shard};
 use clap::Args;
@@ -69,8 +69,8 @@ pub struct ValueArgs {
     pub env_vars: Vec<String>,
     /// A variable that may stand in inputs only and is never shown; without =VALUE it comes from the environment, where other processes do
     /// not see it.
-    #[arg(long = "secret", value_name = "NAME[=VALUE]")]
-    pub secrets: Vec<String>,
+    #[arg(long = "secret", value_name = "NAME[=VALUE]", value_parser = secret)]
+    pub secrets: Vec<Secret>,
     /// Run each vector with each row of a file in CSV, NDJSON, JSON or YAML; its columns are variables.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
@@ -104,4 +104,10 @@ pub struct SelectionArgs {
     /// Check everything and print the plan; nothing is submitted, and no network is touched.
     #[arg(long, conflicts_with_all = ["resume"])]
     pub dry_run: bool,
+}
+
+/// What is given must not be shown, whatever becomes of it.
+#[allow(clippy::unnecessary_wraps)]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }

@@ -1,5 +1,6 @@
 //! `tracejury doctor`: everything a run needs, looked at from the settings to the plugins.
 
+use super::suite::variables;
 use super::{IN_VAIN, in_vain, loader, lock, plugins_in, privacy, trust};
 use crate::cli::DoctorArgs;
 use crate::config::{self, Found, Settings};
@@ -105,7 +106,15 @@ fn wanted(args: &DoctorArgs, settings: &Settings, doctor: &mut Doctor) -> Wanted
     }
     // Schemas that cannot be read have been told of; the vectors are read all the same.
     let schemas = Schemas::read(&settings.api.schemas).unwrap_or_default();
-    match Suite::read(&args.vectors, Reading { schemas, ..Reading::default() }) {
+    let variables = match variables(&args.values, settings) {
+        Ok(variables) => variables,
+        Err(failure) => {
+            doctor.tell(Check::failure("vectors", failure.error.to_string(), &failure.help));
+            return wanted;
+        }
+    };
+    let reading = Reading { schemas, variables, data: args.values.data.clone(), ..Reading::default() };
+    match Suite::read(&args.vectors, reading) {
         Ok(suite) => {
             doctor.tell(Check::ok("vectors", format!("{} in order", suite.count())));
             for vector in suite.vectors().flatten() {

@@ -185,7 +185,7 @@ impl JobSummary {
 
 /// Has secrets masked wherever anything is, and steps brought where a report shows them.
 fn hide_secrets(run: &mut Run, args: &RunArgs, settings: &Settings, show_steps: bool) -> Result<(), Failure> {
-    let secrets = variables(args, settings)?.secrets;
+    let secrets = variables(&args.values, settings)?.secrets;
     // Nobody else has the terms yet.
     if let Some(terms) = Arc::get_mut(&mut run.terms) {
         let rules = std::mem::take(&mut terms.privacy.rules);
@@ -323,7 +323,7 @@ fn again(run: &Run, args: &RunArgs) -> String {
     flag("vars-file", own.vars_file.as_ref().map(|file| file.display().to_string()));
     own.env_vars.iter().for_each(|name| flag("env-var", Some(name.clone())));
     // Its value is not repeated: it comes from the environment, or is given again.
-    own.secrets.iter().for_each(|secret| flag("secret", secret.split('=').next().map(str::to_owned)));
+    own.secrets.iter().for_each(|secret| flag("secret", secret.expose().split('=').next().map(str::to_owned)));
     flag("data", own.data.as_ref().map(|file| file.display().to_string()));
     flag("filter", args.selection.filter.as_ref().map(|filter| quoted(filter.as_str())));
     flag("shard", args.selection.shard.map(|shard| format!("{}/{}", shard.number, shard.of)));

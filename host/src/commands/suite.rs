@@ -1,6 +1,6 @@
 //! The vectors of a run as the flags have them: variables, secrets, data, selection. Nothing is known here of what becomes of a vector.
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, ValueArgs};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::model::{RunId, Secret, without_place};
@@ -24,7 +24,7 @@ pub(super) fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, witho
     let selection = Selection { filter: args.selection.filter.clone(), shard: args.selection.shard, without: without.map(Arc::new) };
     let reading = Reading {
         schemas,
-        variables: variables(args, settings)?,
+        variables: variables(&args.values, settings)?,
         data: args.values.data.clone(),
         selection,
         repeat: args.selection.repeat,
@@ -46,20 +46,20 @@ pub(super) fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, witho
 }
 
 /// The variables of the flags, the file and the environment: a flag counts before the file, the file before the environment.
-pub(super) fn variables(args: &RunArgs, settings: &Settings) -> Result<Variables, Failure> {
+pub(super) fn variables(given: &ValueArgs, settings: &Settings) -> Result<Variables, Failure> {
     let wrong = |what: String| Failure::new(Exit::Usage, what, "README, section Variables and secrets, says how they are given");
     let mut values = Map::new();
-    for name in settings.vectors.env.iter().chain(&args.values.env_vars) {
+    for name in settings.vectors.env.iter().chain(&given.env_vars) {
         let value = std::env::var(name).ok();
-        if value.is_none() && args.values.env_vars.contains(name) {
+        if value.is_none() && given.env_vars.contains(name) {
             return Err(wrong(format!("--env-var {name}: the environment has no such variable")));
         }
         values.extend(value.map(|value| (name.clone(), value.into())));
     }
-    if let Some(file) = &args.values.vars_file {
+    if let Some(file) = &given.vars_file {
         values.extend(of_file(file).map_err(wrong)?);
     }
-    for text in &args.values.vars {
+    for text in &given.vars {
         let (name, value) = text.split_once('=').ok_or_else(|| wrong(format!("--var {text}: is not NAME=VALUE")))?;
         let (name, value) = match name.strip_suffix(':') {
             Some(name) => {
@@ -70,12 +70,10 @@ pub(super) fn variables(args: &RunArgs, settings: &Settings) -> Result<Variables
         values.insert(name.to_owned(), value);
     }
     let mut secrets = std::collections::BTreeMap::new();
-    for text in &args.values.secrets {
+    for text in given.secrets.iter().map(Secret::expose) {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
-            None => {
-                (text.as_str(), std::env::var(text).map_err(|_| wrong(format!("--secret {text}: the environment has no such variable")))?)
-            }
+            None => (text, std::env::var(text).map_err(|_| wrong(format!("--secret {text}: the environment has no such variable")))?),
         };
         if value.chars().count() < SHORTEST_SECRET {
             return Err(wrong(format!(

@@ -84,8 +84,8 @@ impl Expect {
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct ExpectLine {
     status: Option<String>,
-    classification: Option<Several>,
-    reason: Option<Several>,
+    classification: Option<Value>,
+    reason: Option<Value>,
     min_confidence: Option<f64>,
     failing_step_id: Option<String>,
     max_duration_ms: Option<u64>,
@@ -96,26 +96,16 @@ pub struct ExpectLine {
 }
 
 /// One text, or several of which one is right.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "is neither a text nor a list of texts")]
-enum Several {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Several {
-    fn list(several: Option<Self>, field: &str, wrong: &mut Vec<String>) -> Vec<String> {
-        match several {
-            None => Vec::new(),
-            Some(Self::One(text)) => vec![text],
-            Some(Self::Many(texts)) => {
-                if texts.is_empty() {
-                    wrong.push(format!("{field}: is an empty list, which nothing could meet"));
-                }
-                texts
-            }
-        }
+fn several(field: &str, value: Option<Value>, wrong: &mut Vec<String>) -> Vec<String> {
+    let texts = match value {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::String(text)) => return vec![text],
+        Some(value) => serde_json::from_value::<Vec<String>>(value).unwrap_or_default(),
+    };
+    if texts.is_empty() {
+        wrong.push(format!("{field}: is neither a text nor a list of texts"));
     }
+    texts
 }
 
 impl ExpectLine {
@@ -131,7 +121,7 @@ impl ExpectLine {
         if self.min_confidence.is_some_and(|c| !(0.0..=1.0).contains(&c)) {
             wrong.push("minConfidence: is not a number from 0 to 1".to_owned());
         }
-        let classifications = Several::list(self.classification, "classification", &mut wrong);
+        let classifications = several("classification", self.classification, &mut wrong);
         let checks = Check::read(self.result, self.steps).unwrap_or_else(|found| {
             wrong.extend(found);
             Vec::new()
@@ -139,7 +129,7 @@ impl ExpectLine {
         let expect = Expect {
             status: self.status,
             classification: classifications.into_iter().filter_map(|c| parsed("classification", Some(c), &mut wrong)).collect(),
-            reason: Several::list(self.reason, "reason", &mut wrong),
+            reason: several("reason", self.reason, &mut wrong),
             min_confidence: self.min_confidence,
             failing_step_id: self.failing_step_id,
             max_duration_ms: self.max_duration_ms,

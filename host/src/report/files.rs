@@ -11,7 +11,7 @@ use super::target::{Kind, Target};
 use crate::model::{Outcome, Vector};
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// What is known of a run when its reports begin.
@@ -55,6 +55,8 @@ pub struct Files(Vec<Open>);
 
 struct Open {
     target: Target,
+    /// The file that gets its name, behind any link.
+    place: PathBuf,
     out: BufWriter<NamedTempFile>,
     writer: Box<dyn Writer>,
     /// What kept it from being written.
@@ -71,9 +73,10 @@ impl Files {
         for target in targets {
             let failed = |e: std::io::Error| format!("{}: cannot be written: {e}", target.file.display());
             let mut writer = writer(target.kind);
-            let mut out = BufWriter::new(beside(&target.file).map_err(failed)?);
+            let place = place(&target.file).map_err(failed)?;
+            let mut out = BufWriter::new(beside(&place).map_err(failed)?);
             writer.begin(&mut out, about).map_err(failed)?;
-            open.push(Open { target: target.clone(), out, writer, failed: None });
+            open.push(Open { target: target.clone(), place, out, writer, failed: None });
         }
         Ok(Self(open))
     }
@@ -111,7 +114,7 @@ impl Files {
             };
             let named = ended.and_then(|()| {
                 let file = open.out.into_inner().map_err(|e| e.to_string())?;
-                file.persist(&open.target.file).map_err(|e| e.error.to_string())
+                file.persist(&open.place).map_err(|e| e.error.to_string())
             });
             match named {
                 Ok(_) => written.push(open.target),
@@ -130,6 +133,15 @@ fn writer(kind: Kind) -> Box<dyn Writer> {
         Kind::Markdown => Box::new(Markdown::default()),
         Kind::Sarif => Box::new(Sarif::default()),
         Kind::Html => Box::new(Page::default()),
+    }
+}
+
+/// The file that is meant, behind any link. What is there and is none, such as a device, must not be replaced by one.
+fn place(file: &Path) -> std::io::Result<PathBuf> {
+    match std::fs::metadata(file) {
+        Ok(there) if there.is_file() => std::fs::canonicalize(file),
+        Ok(_) => Err(std::io::Error::other("it is there and is no file")),
+        Err(_) => Ok(file.to_owned()),
     }
 }
 

@@ -103,7 +103,7 @@ impl Suite {
     /// How many there are, each as often as it is run.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.count * self.times()
+        self.count.saturating_mul(self.times())
     }
 
     /// How many vectors of the files are not wanted.
