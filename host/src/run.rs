@@ -16,7 +16,7 @@ use crate::jury::Jury;
 use crate::log::masked;
 use crate::model::{Expect, Outcome, Problem, ProblemKind, RunId, Vector};
 use crate::outbox::{Courier, Outbox};
-use crate::store::{Stage, Store};
+use crate::store::{Stage, Store, Told};
 use desk::Desk;
 use flight::{Flight, broken};
 use scribe::Scribe;
@@ -167,7 +167,7 @@ impl Run {
             let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id);
             let flight = flights.remove(&id);
             if let (Err(_), Some(flight)) = (done, flight) {
-                desk.close(&flight, broken(&flight, &self.terms)).await;
+                desk.close(&flight, broken(&flight, &self.terms), Told::Last).await;
             }
         }
         drop(desk);

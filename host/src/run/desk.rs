@@ -34,9 +34,11 @@ impl Desk {
             let mut outcome = self.run.one(&flight, stop.clone()).await;
             outcome.flaky = outcome.expected == Some(true) && !earlier.is_empty();
             outcome.earlier.clone_from(&earlier);
-            let again = outcome.expected == Some(false) && flight.attempt + 1 < self.run.patience.attempts && !*stop.borrow_and_update();
-            if !again {
-                return self.close(&flight, outcome).await;
+            let more = outcome.expected == Some(false) && flight.attempt + 1 < self.run.patience.attempts;
+            if !more || *stop.borrow_and_update() {
+                // What is stopped between two attempts goes on with the next when it is resumed.
+                let told = if more { Told::Superseded } else { Told::Last };
+                return self.close(&flight, outcome, told).await;
             }
             self.keep(&flight, &outcome, Told::Superseded).await;
             earlier.push(Earlier { session_id: outcome.session_id, classification: outcome.classification, mismatch: outcome.mismatch });
@@ -44,7 +46,7 @@ impl Desk {
                 Ok(next) => Arc::new(next),
                 Err(Halt::Journal(why) | Halt::Changed(why)) => {
                     let problem = Some(Problem { kind: ProblemKind::Journal, text: why });
-                    return self.close(&flight, Outcome { problem, earlier, ..flight.outcome() }).await;
+                    return self.close(&flight, Outcome { problem, earlier, ..flight.outcome() }, Told::Last).await;
                 }
             };
         }
@@ -58,11 +60,11 @@ impl Desk {
     }
 
     /// Writes an outcome down with all that is to be told of it, has it logged, and reports it.
-    pub(super) async fn close(&self, flight: &Flight, mut outcome: Outcome) {
+    pub(super) async fn close(&self, flight: &Flight, mut outcome: Outcome, told: Told) {
         // What can still become something else is no outcome yet; without a journal that outlives us it is all there will be.
         let last = outcome.is_final() || (self.run.store.is_in_memory() && outcome.was_submitted());
         if last {
-            self.keep(flight, &outcome, Told::Last).await;
+            self.keep(flight, &outcome, told).await;
         }
         if outcome.expected == Some(false) || (outcome.expected.is_none() && outcome.problem.is_some()) {
             self.unexpected.fetch_add(1, Ordering::Relaxed);
