@@ -8,9 +8,6 @@ use crate::report::{self, Comparison, Format, Side, plain_table};
 use crate::store::{Listed, Stage, Store, VectorRow, is_live};
 use serde_json::json;
 
-/// How many vectors are read at a time.
-const PAGE: usize = 1_000;
-
 pub(super) async fn execute(command: RunsCommand) -> Result<Exit, Failure> {
     match command {
         RunsCommand::List(own) => list(&journal(&records(&own)?)?, own.format).await,
@@ -65,21 +62,14 @@ async fn show(store: &Store, args: &RunArg) -> Result<Exit, Failure> {
     let run = named(store, &args.run).await?;
     let listed = store.runs().await?.into_iter().find(|listed| listed.run.id == run).ok_or_else(|| no_such(&run))?;
     let mut rows = Vec::new();
-    let mut from = 0;
-    loop {
-        let page = store.vectors(&run, from, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        from = last.place + 1;
-        for vector in &page {
-            match (&vector.known.stage, args.records.format) {
-                (Stage::Done(outcome), Format::Json) if !vector.superseded => {
-                    report::to_stdout(&serde_json::to_string(outcome).unwrap_or_default())
-                }
-                (_, Format::Json) => {}
-                (_, Format::Human) => rows.push(row(vector, listed.run.attempts)),
-            }
+    let take = |vector: VectorRow| match (&vector.known.stage, args.records.format) {
+        (Stage::Done(outcome), Format::Json) if !vector.superseded => {
+            report::to_stdout(&serde_json::to_string(outcome).unwrap_or_default())
         }
-    }
+        (_, Format::Json) => {}
+        (_, Format::Human) => rows.push(row(&vector, listed.run.attempts)),
+    };
+    store.each_vector(&run, take).await?;
     if args.records.format == Format::Human {
         report::to_stdout(&plain_table(&["#", "VECTOR", "STAGE", "OUTCOME", "SESSION"], rows.into_iter()));
         report::to_stdout(&format!("\n{run}: {}, {} of {} vectors done", state(store, &listed), listed.done, listed.run.vectors));
@@ -125,18 +115,14 @@ async fn named(store: &Store, name: &str) -> Result<RunId, Failure> {
 
 /// The outcomes of a run.
 async fn side(store: &Store, run: &RunId) -> Result<Side, Failure> {
-    let (mut side, mut from) = (Side::default(), 0);
-    loop {
-        let page = store.vectors(run, from, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(side) };
-        from = last.place + 1;
-        for row in page.iter().filter(|row| !row.superseded) {
-            match &row.known.stage {
-                Stage::Done(outcome) => side.add(outcome),
-                _ => side.unfinished(&row.known.is.0),
-            }
-        }
-    }
+    let mut side = Side::default();
+    let take = |row: VectorRow| match &row.known.stage {
+        _ if row.superseded => {}
+        Stage::Done(outcome) => side.add(outcome),
+        _ => side.unfinished(&row.known.is.0),
+    };
+    store.each_vector(run, take).await?;
+    Ok(side)
 }
 
 pub(super) fn no_such(run: &RunId) -> Failure {

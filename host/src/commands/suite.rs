@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::model::{RunId, Secret, without_place};
 use crate::report::{self, plural};
-use crate::store::{Listed, Stage, Store};
+use crate::store::{Listed, Stage, Store, VectorRow};
 use crate::vectors::{Reading, Schemas, Selection, Suite, Variables, name_key};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -14,8 +14,6 @@ use std::sync::Arc;
 
 /// The shortest secret: a shorter one could not be kept from showing without hiding all else.
 const SHORTEST_SECRET: usize = 4;
-/// How many vectors are read at a time.
-const PAGE: usize = 1_000;
 
 /// All vectors of all files, checked, or all problems of all files.
 pub(super) fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, without: Option<HashSet<u64>>) -> Result<Suite, Failure> {
@@ -97,16 +95,13 @@ fn of_file(file: &Path) -> Result<Map<String, Value>, String> {
 /// What an earlier run found as expected, each time it ran.
 pub(super) async fn as_expected(store: &Store, run: &RunId) -> Result<HashSet<u64>, Failure> {
     let (mut right, mut wrong) = (HashSet::new(), HashSet::new());
-    let mut from = 0;
-    loop {
-        let page = store.vectors(run, from, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        from = last.place + 1;
-        for row in page.iter().filter(|row| !row.superseded) {
-            let well = matches!(&row.known.stage, Stage::Done(outcome) if outcome.expected == Some(true));
+    let sort = |row: VectorRow| {
+        let well = matches!(&row.known.stage, Stage::Done(outcome) if outcome.expected == Some(true));
+        if !row.superseded {
             if well { &mut right } else { &mut wrong }.insert(name_key(&row.known.is.0));
         }
-    }
+    };
+    store.each_vector(run, sort).await?;
     right.retain(|name| !wrong.contains(name));
     Ok(right)
 }

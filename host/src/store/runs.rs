@@ -79,6 +79,9 @@ pub struct VectorRow {
     pub known: Known,
 }
 
+/// How many vectors are read at a time.
+const PAGE: usize = 1_000;
+
 impl Store {
     /// Writes down that a run begins.
     ///
@@ -231,10 +234,7 @@ impl Store {
     }
 
     /// Vectors of a run from a place on, in order: at most `many`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn vectors(&self, run: &RunId, from: usize, many: usize) -> Result<Vec<VectorRow>, StoreError> {
+    async fn vectors(&self, run: &RunId, from: usize, many: usize) -> Result<Vec<VectorRow>, StoreError> {
         let run = run.to_string();
         self.look(move |c| {
             let mut select =
@@ -245,6 +245,20 @@ impl Store {
             rows.collect()
         })
         .await
+    }
+
+    /// Gives each vector of a run in order; what is in memory at once does not grow with their number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn each_vector(&self, run: &RunId, mut each: impl FnMut(VectorRow)) -> Result<(), StoreError> {
+        let mut from = 0;
+        loop {
+            let page = self.vectors(run, from, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            from = last.place + 1;
+            page.into_iter().for_each(&mut each);
+        }
     }
 
     /// All runs, the newest first.
