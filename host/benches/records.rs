@@ -14,7 +14,7 @@ use tracejury::http::Trust;
 use tracejury::model::{Environment, InputHasher, Outcome, RunId, Vector};
 use tracejury::outbox::{Courier, Outbox};
 use tracejury::simulator::{self, Script};
-use tracejury::store::{Pick, Store, Told};
+use tracejury::store::{Pick, RunRow, Store, Told};
 
 const ENTRIES: usize = 1_000_000;
 
@@ -134,7 +134,7 @@ async fn deliveries() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("journal.db")).unwrap();
     let run = RunId::new();
-    store.begin(&run, DELIVERIES, 1, "", &[]).await.unwrap();
+    store.begin(&RunRow::new(run.clone(), DELIVERIES)).await.unwrap();
     let mut all = tokio::task::JoinSet::new();
     for n in 0..DELIVERIES {
         let (store, run, outcome) = (store.clone(), run.clone(), outcome(n));
@@ -156,7 +156,7 @@ async fn journal() {
     let each = async |path: &Path| {
         let store = Arc::new(Store::open(path).unwrap());
         let run = RunId::new();
-        store.begin(&run, VECTORS, 1, "", &[]).await.unwrap();
+        store.begin(&RunRow::new(run.clone(), VECTORS)).await.unwrap();
         let places = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let began = Instant::now();
         let mut all = tokio::task::JoinSet::new();

@@ -25,7 +25,8 @@ use std::path::PathBuf;
 
 const EXIT_CODES: &str = "Exit codes:
   0    everything as expected
-  1    some vector is not as expected (one without `expect` expects COMPLETED)
+  1    some vector is not as expected (one without `expect` expects COMPLETED), or was not run because of
+       --fail-fast or --max-duration
   2    usage, settings, or an invalid file
   3    could not run: credentials, platform unreachable, no classifier, journal or audit log not written
   130  interrupted; `tracejury run --resume` goes on with it";

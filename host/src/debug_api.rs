@@ -21,7 +21,7 @@ pub use budget::Traffic;
 pub use look::Visible;
 pub use recorded::{Recorded, parse as parse_recorded, record};
 pub use sightings::Sightings;
-pub use submit::{Witness, stopped};
+pub use submit::{Stops, Witness, stopped};
 
 use crate::config::{Count, Settings};
 use crate::http::{CallError, Http, Reply, Trust};
@@ -38,7 +38,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use template::{Place, Template};
 use token::{Got, Token, Tokens};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::Answer;
 
@@ -193,13 +192,13 @@ impl DebugApi {
         Ok(Self { profile: Arc::new(profile), caller, directory, tokens, schedule: Schedule::default(), per_minute })
     }
 
-    /// Submits a vector: at most one execution comes of it, whatever happens. Waiting ends when `stop` turns true. The witness is told
+    /// Submits a vector: at most one execution comes of it, whatever happens. Waiting for a turn ends when nothing more is to be begun. The witness is told
     /// before it is sent, and when it certainly was not processed.
     ///
     /// # Errors
     /// [`ApiError`]; after [`ApiError::Ambiguous`] the action may have run.
-    pub async fn submit(&self, vector: &Vector, stop: &mut watch::Receiver<bool>, witness: &impl Witness) -> Result<Session, ApiError> {
-        submit::submit(self, vector, stop, witness).await
+    pub async fn submit(&self, vector: &Vector, stops: &mut Stops, witness: &impl Witness) -> Result<Session, ApiError> {
+        submit::submit(self, vector, stops, witness).await
     }
 
     /// A session that was submitted before, by another process perhaps. It is asked about at once, and from now on as long as any other.

@@ -32,6 +32,8 @@ const PIECE: usize = 4;
 const EXCERPT_CHARS: usize = 200;
 /// How much of a problem's text is shown, in characters.
 const PROBLEM_CHARS: usize = 300;
+/// How much of what differs from what was expected is shown, in characters.
+const MISMATCH_CHARS: usize = 500;
 
 /// What stands for the values of the input among those who found something to mask.
 const INPUT: &str = "input";
@@ -75,6 +77,12 @@ impl<'r> Redactor<'r> {
         outcome.rule_set = self.rules.set().to_owned();
         if let Some(problem) = &mut outcome.problem {
             problem.text = problem.text.chars().take(PROBLEM_CHARS).collect();
+        }
+        for mismatch in &mut outcome.mismatch {
+            if let Some((end, _)) = mismatch.char_indices().nth(MISMATCH_CHARS) {
+                mismatch.truncate(end);
+                mismatch.push('…');
+            }
         }
         for verdict in &mut outcome.verdicts {
             let attributes = std::mem::take(&mut verdict.attributes).into_iter();
@@ -291,6 +299,19 @@ mod tests {
         #[test]
         fn no_part_makes_it_panic(text in "\\PC{0,20}", start in 0..30_usize, end in 0..30_usize) {
             let _ = redactor(r#"{"a":"é","b":"ab","c":12}"#).excerpt(&text, start..end);
+        }
+    }
+
+    #[test]
+    fn what_differs_is_cut_only_after_it_was_masked() {
+        let rules = Rules::default().hiding(["hunter22-secret"].into_iter());
+        for fill in MISMATCH_CHARS - 60..MISMATCH_CHARS + 10 {
+            let mut outcome =
+                Outcome::of("v".into(), "a1b2c3d4-e5f6-7890-abcd-ef1234567890".parse().unwrap(), crate::model::Environment::Test);
+            outcome.mismatch = vec![format!("result /a: expected 1, got {}hunter22-secret and more", "x".repeat(fill))];
+            Redactor::new(&Map::new(), &rules).outcome(&mut outcome);
+            assert!(!outcome.mismatch[0].contains("hunter"), "{fill}");
+            assert!(outcome.mismatch[0].chars().count() <= MISMATCH_CHARS + 1);
         }
     }
 }

@@ -223,7 +223,7 @@ impl Report {
         }
         let took = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
         let (written, failed) = self.files.end(&self.summary, took);
-        for target in written {
+        for target in written.iter().filter(|target| target.listed) {
             end.push_str(&format!("report: {}\n", target.file.display()));
         }
         end.push_str(&human::causes(&self.causes));

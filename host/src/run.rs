@@ -11,7 +11,7 @@ pub use recover::catch_up;
 
 use crate::audit::AuditLog;
 use crate::classify::{Asked, Terms, finish, judge};
-use crate::debug_api::{ApiError, DebugApi, stopped};
+use crate::debug_api::{ApiError, DebugApi, Stops, stopped};
 use crate::jury::Jury;
 use crate::log::masked;
 use crate::model::{Expect, Outcome, Problem, ProblemKind, RunId, Vector};
@@ -113,6 +113,10 @@ impl Run {
     /// true no further vector is submitted, those in flight are let go with their session ids, and deliveries under way are ended.
     pub async fn all(self: Arc<Self>, vectors: impl Vectors, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) {
         let began = Instant::now();
+        let (halt, halted) = watch::channel(false);
+        let halt = Arc::new(halt);
+        let halting = tokio::spawn(out_of_time(Arc::clone(&halt), stop.clone(), self.patience.until));
+        let stops = Stops { begin: halted, run: stop.clone() };
         let (told, deliveries) = mpsc::channel(64);
         let forwarding = tokio::spawn(forward(deliveries, events.clone()));
         let courier = Arc::new(Courier::start(&self.outbox, &self.store, &self.id, Some(told)));
@@ -125,6 +129,8 @@ impl Run {
             scribe,
             began,
             unexpected: Arc::default(),
+            halt,
+            stop: stop.clone(),
         };
         let mut flying = JoinSet::new();
         let mut flights = HashMap::new();
@@ -134,14 +140,15 @@ impl Run {
             while !no_more && flying.len() < self.concurrency {
                 let next = match waiting.next() {
                     None => break,
-                    Some((place, Ok(vector))) if desk.is_out_of_patience() => {
-                        let _ = events.send(Event::NotRun(place, Box::new(vector))).await;
-                        continue;
-                    }
                     Some((place, Ok(vector))) => self.taxi(place, 0, vector).await,
                     Some((_, Err(why))) => Err(Halt::Changed(why)),
                 };
                 let flight = match next {
+                    // What was begun before is gone on with, whatever came meanwhile.
+                    Ok(flight) if desk.is_out_of_patience() && flight.stage == Stage::NotSent => {
+                        let _ = events.send(Event::NotRun(flight.place, Box::new(flight.vector))).await;
+                        continue;
+                    }
                     Ok(flight) => Arc::new(flight),
                     Err(halt) => {
                         let why = match halt {
@@ -156,10 +163,10 @@ impl Run {
                         break;
                     }
                 };
-                let (desk, stop, own) = (desk.clone(), stop.clone(), Arc::clone(&flight));
+                let (desk, stops, own) = (desk.clone(), stops.clone(), Arc::clone(&flight));
                 let task = flying.spawn(async move {
                     let mask = own.mask(&desk.run.terms);
-                    masked(mask, desk.fly(own, stop)).await;
+                    masked(mask, desk.fly(own, stops)).await;
                 });
                 flights.insert(task.id(), flight);
             }
@@ -170,6 +177,7 @@ impl Run {
                 desk.close(&flight, broken(&flight, &self.terms), Told::Last).await;
             }
         }
+        halting.abort();
         drop(desk);
         if let Some(writing) = writing {
             let _ = writing.await;
@@ -205,7 +213,7 @@ impl Run {
     }
 
     /// One vector from submit to outcome.
-    async fn one(&self, flight: &Flight, mut stop: watch::Receiver<bool>) -> Outcome {
+    async fn one(&self, flight: &Flight, mut stops: Stops) -> Outcome {
         let (mut outcome, expect) = (flight.outcome(), flight.expect());
         let asked = Asked { input: Some(&flight.vector.input), expect: Some(&expect), terms: &self.terms };
         let input = self.terms.privacy.hasher.hash(&flight.vector.input);
@@ -217,7 +225,7 @@ impl Run {
                 outcome.session_id = Some(session.clone());
                 self.api.attach(&flight.vector, session.clone())
             }
-            Stage::NotSent => self.api.submit(&flight.vector, &mut stop, &record).await,
+            Stage::NotSent => self.api.submit(&flight.vector, &mut stops, &record).await,
         };
         let session = match session {
             Ok(session) => session,
@@ -232,7 +240,7 @@ impl Run {
         let (since, session_id) = (session.since, session.id.clone());
         let ended = tokio::select! {
             ended = self.api.trace(session) => ended,
-            () = stopped(&mut stop) => {
+            () = stopped(&mut stops.run) => {
                 // Once more: it may be that it could not be written down before.
                 record.submitted(&session_id).await;
                 return let_go(outcome, asked);
@@ -268,6 +276,15 @@ enum Halt {
     Changed(String),
     /// What became of it before cannot be looked up.
     Journal(String),
+}
+
+/// Has nothing more begun once the run is stopped, or its time is over.
+async fn out_of_time(halt: Arc<watch::Sender<bool>>, mut stop: watch::Receiver<bool>, until: Option<Instant>) {
+    tokio::select! {
+        () = stopped(&mut stop) => {}
+        () = async { match until { Some(until) => tokio::time::sleep_until(until).await, None => std::future::pending().await } } => {}
+    }
+    let _ = halt.send(true);
 }
 
 async fn forward(mut deliveries: mpsc::Receiver<()>, events: mpsc::Sender<Event>) {

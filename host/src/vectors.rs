@@ -18,6 +18,7 @@ pub use select::{Filter, Selection, Shard, name_key};
 pub use suite::{Prod, Reading, Suite, Vectors};
 pub use template::Variables;
 
+use crate::model::printable;
 use std::fmt;
 
 /// One thing wrong with a file: `file:line:column: vector 2 (name): field: what`.
@@ -44,19 +45,19 @@ impl VectorError {
 
 impl fmt::Display for VectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
+        write!(f, "{}", printable(&self.file))?;
         if let Some(place) = self.place {
             write!(f, ":{place}")?;
         }
         match &self.vector {
-            Some((number, Some(name))) => write!(f, ": vector {number} ({name})")?,
+            Some((number, Some(name))) => write!(f, ": vector {number} ({})", printable(name))?,
             Some((number, None)) => write!(f, ": vector {number}")?,
             None => {}
         }
         if let Some(field) = &self.field {
-            write!(f, ": {field}")?;
+            write!(f, ": {}", printable(field))?;
         }
-        write!(f, ": {}", self.what)
+        write!(f, ": {}", printable(&self.what))
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod driver;
+mod patience;
 mod paused;
 mod receiver;
 mod registry;

@@ -19,7 +19,7 @@ use tracejury::outbox::Outbox;
 
 use tracejury::run::{Event, Patience, Resume, Run};
 use tracejury::simulator::{self, Running, Script};
-use tracejury::store::Store;
+use tracejury::store::{RunRow, Store};
 use tracejury::vectors::Suite;
 
 /// What came of a run.
@@ -109,7 +109,7 @@ pub async fn run_against(simulator: Running, more: &str, change: impl Fn(&mut Se
         concurrency: settings.api.concurrency.get(),
         patience: Patience::default(),
     });
-    run.store.begin(&run.id, vectors.len(), 1, "", &[]).await.unwrap();
+    run.store.begin(&RunRow::new(run.id.clone(), vectors.len())).await.unwrap();
     let (events, mut happened) = mpsc::channel(64);
     let (_stop, stopped) = watch::channel(false);
     let began = Instant::now();

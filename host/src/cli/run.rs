@@ -14,9 +14,9 @@ pub struct RunArgs {
     /// Vectors: files in JSON, NDJSON, YAML or CSV, folders with such files, patterns such as 'vectors/**/*.yaml'; `-` is stdin.
     #[arg(required_unless_present_any = ["resume", "rerun_failed"])]
     pub vectors: Vec<PathBuf>,
-    /// Go on with a run that was cut off [default: the latest such run]. Its vector files are read again, and must come out the same, so
-    /// that what says which vectors there are (--var, --data, --filter and the like) is given again; sessions it has submitted are attached
-    /// to, and never submitted again.
+    /// Go on with a run that was cut off [default: the latest such run]. Its vector files are read again, and must come out the same: values
+    /// (--var, --data and the like), --repeat and --retries are given again, filters and shares are known. Sessions it has submitted are
+    /// attached to, and never submitted again.
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     pub resume: Option<Option<RunId>>,
     /// Submit again what may have run without our knowing.
@@ -86,7 +86,8 @@ pub struct SelectionArgs {
     /// Run one of N shares of all vectors; which one a vector is in depends on its name alone.
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Run those only that a run [default: the latest] did not find as expected, or did not come to; without vector files, those it had.
+    /// Run those only that a run [default: the latest] did not find as expected, or did not come to, of those it had; without vector files,
+    /// of its files.
     #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, conflicts_with = "resume")]
     pub rerun_failed: Option<Option<RunId>>,
     /// Run each vector N times.
@@ -95,7 +96,7 @@ pub struct SelectionArgs {
     /// Run a vector that is not as expected again, N times at most; one that then is as expected is marked flaky.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
-    /// Begin no further vector once N [default: 1] are not as expected.
+    /// Begin no further vector once N [default: 1] are not as expected; those that were submitted are waited for.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub fail_fast: Option<NonZeroUsize>,
     /// Begin no further vector after this long, such as 90s or 10m; those under way are waited for.

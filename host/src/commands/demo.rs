@@ -3,6 +3,7 @@
 
 use super::drive::{View, drive, notes};
 use super::run::{assemble, begin};
+use super::suite::Picked;
 use super::unclassified::Collector;
 use super::{Hold, plugins_in};
 use crate::cli::DemoArgs;
@@ -52,7 +53,7 @@ pub(super) async fn execute(args: DemoArgs) -> Result<Exit, Failure> {
 
     report::to_stderr(&format!("running {} vectors against a simulated debug API at {}", vectors.count(), simulator.url));
     let (run, _court) = assemble(&settings, RunId::new(), Resume::No, Hold::AsTrusted).await?;
-    let _lease = begin(&run, &vectors, &[], &settings).await?;
+    let _lease = begin(&run, &vectors, &[], Picked::default(), &settings).await?;
     let notes = notes(&settings, &run, None);
     let log = run.audit.as_ref().and_then(|log| log.location().newest().ok().flatten()).unwrap_or_default();
     let collector = Collector::new(&settings.plugins);

@@ -2,7 +2,7 @@
 
 use super::drive::{View, drive, notes};
 use super::runs::no_such;
-use super::suite::{as_expected, files_of, load, plan, variables};
+use super::suite::{Picked, files_of, load, plan, variables};
 use super::unclassified::Collector;
 use super::{Court, Hold, court, settings, terms, trust};
 use crate::audit::AuditLog;
@@ -15,7 +15,7 @@ use crate::model::{Digest, RunId};
 use crate::outbox::Outbox;
 use crate::report::{self, About, Files, Format, ReportKind, Summary, Target, append_markdown};
 use crate::run::{Patience, Resume, Run, catch_up};
-use crate::store::{DeliveryState, Lease, Listed, Pick, Store, is_live, now, timestamp};
+use crate::store::{DeliveryState, Lease, Listed, Pick, RunRow, Store, is_live, now, timestamp};
 use crate::vectors::{Prod, Suite};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,11 +46,8 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         (_, Some(listed)) if args.vectors.is_empty() => files_of(listed, "--rerun-failed=")?,
         _ => args.vectors.clone(),
     };
-    let without = match &failed {
-        None => None,
-        Some(listed) => Some(as_expected(&super::journal(&settings)?, &listed.run.id).await?),
-    };
-    let suite = load(&files, &args, &settings, without)?;
+    let picked = Picked::of(&args, before.as_ref(), failed.as_ref());
+    let suite = load(&files, &args, &settings, &picked).await?;
     if !args.allow_prod {
         refuse_prod(suite.prod())?;
     }
@@ -69,7 +66,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
     let id = before.map_or_else(RunId::new, |listed| listed.run.id);
     let about = About { run: id.to_string(), began: timestamp(), vectors: suite.count() };
     let job = JobSummary::wanted()?;
-    let targets = targets(&args, job.as_ref())?;
+    let targets = targets(&args, &files, job.as_ref())?;
     let reports = Files::begin(&targets, &about)
         .map_err(|what| Failure::new(Exit::Usage, what, "give --report a file that can be written; nothing was submitted"))?;
     if suite.count() == 0 {
@@ -82,7 +79,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         fail_fast: args.selection.fail_fast.map(Into::into),
         until: args.selection.max_duration.and_then(|longest| began.checked_add(longest)).map(Into::into),
     };
-    let _lease = begin(&run, &suite, &files, &settings).await?;
+    let _lease = begin(&run, &suite, &files, picked, &settings).await?;
     let notes = notes(&settings, &run, Some(again(&run, &args)));
     let collector = Collector::new(&settings.plugins);
     let view = View { format: args.common.format, progress: args.progress, files: reports };
@@ -148,15 +145,22 @@ async fn dry_run(suite: Suite, args: &RunArgs, settings: &Settings) -> Result<Ex
 }
 
 /// The reports that are wanted, and one more where a job's summary is.
-fn targets(args: &RunArgs, summary: Option<&JobSummary>) -> Result<Vec<Target>, Failure> {
+fn targets(args: &RunArgs, files: &[PathBuf], summary: Option<&JobSummary>) -> Result<Vec<Target>, Failure> {
     let mut targets = args.reports.clone();
+    let whole = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     for (i, target) in targets.iter().enumerate() {
-        if targets.iter().skip(i + 1).any(|other| other.file == target.file) {
-            let what = format!("--report: {} is named twice", target.file.display());
-            return Err(Failure::new(Exit::Usage, what, "give each report a file of its own"));
+        let wrong = |what: &str, help| Err(Failure::new(Exit::Usage, format!("--report: {} {what}", target.file.display()), help));
+        if target.file == Path::new("-") {
+            return wrong("is no file", "name a file; results on stdout come by --format json");
+        }
+        if targets.iter().skip(i + 1).any(|other| whole(&other.file) == whole(&target.file)) {
+            return wrong("is named twice", "give each report a file of its own");
+        }
+        if files.iter().any(|file| whole(file) == whole(&target.file)) {
+            return wrong("is a file of vectors", "give the report a file of its own");
         }
     }
-    targets.extend(summary.map(|summary| Target { kind: ReportKind::Markdown, file: summary.own.to_path_buf() }));
+    targets.extend(summary.map(|summary| Target { kind: ReportKind::Markdown, file: summary.own.to_path_buf(), listed: false }));
     Ok(targets)
 }
 
@@ -263,7 +267,7 @@ pub(super) async fn assemble(settings: &Settings, id: RunId, resume: Resume, hol
 
 /// Takes the lease of a run and writes down that it begins; what is too old goes, and what an earlier process left undone in the audit log
 /// is done. The lease must be held for as long as the run goes on.
-pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], settings: &Settings) -> Result<Lease, Failure> {
+pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], picked: Picked, settings: &Settings) -> Result<Lease, Failure> {
     let lease = lease(run).await?.ok_or_else(|| {
         Failure::new(
             Exit::CouldNotRun,
@@ -277,9 +281,16 @@ pub(super) async fn begin(run: &Run, suite: &Suite, files: &[PathBuf], settings:
             // Resumed from another folder it must find the same file.
             false => std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string(),
         };
-        run.store
-            .begin(&run.id, suite.count(), run.patience.attempts, &platform(settings), &files.iter().map(name).collect::<Vec<_>>())
-            .await?;
+        let row = RunRow {
+            platform: platform(settings),
+            files: files.iter().map(name).collect(),
+            attempts: run.patience.attempts,
+            parent: picked.parent,
+            filters: picked.filters,
+            shards: picked.shards,
+            ..RunRow::new(run.id.clone(), suite.count())
+        };
+        run.store.begin(&row).await?;
     } else {
         run.store.go_on(&run.id).await?;
     }
@@ -320,18 +331,16 @@ fn again(run: &Run, args: &RunArgs) -> String {
     let mut flag = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("--{name} {value}")));
     let own = &args.values;
     own.vars.iter().for_each(|var| flag("var", Some(quoted(var))));
-    flag("vars-file", own.vars_file.as_ref().map(|file| file.display().to_string()));
+    flag("vars-file", own.vars_file.as_deref().map(shown));
     own.env_vars.iter().for_each(|name| flag("env-var", Some(name.clone())));
     // Its value is not repeated: it comes from the environment, or is given again.
     own.secrets.iter().for_each(|secret| flag("secret", secret.expose().split('=').next().map(str::to_owned)));
-    flag("data", own.data.as_ref().map(|file| file.display().to_string()));
-    flag("filter", args.selection.filter.as_ref().map(|filter| quoted(filter.as_str())));
-    flag("shard", args.selection.shard.map(|shard| format!("{}/{}", shard.number, shard.of)));
+    flag("data", own.data.as_deref().map(shown));
     flag("repeat", args.selection.repeat.map(|times| times.to_string()));
     flag("retries", Some(args.selection.retries).filter(|times| *times > 0).map(|times| times.to_string()));
-    flag("config", args.common.config.as_ref().map(|file| file.display().to_string()));
-    flag("plugins", args.common.plugins.as_ref().map(|dir| dir.display().to_string()));
-    flag("schemas", args.schemas.as_ref().map(|path| path.display().to_string()));
+    flag("config", args.common.config.as_deref().map(shown));
+    flag("plugins", args.common.plugins.as_deref().map(shown));
+    flag("schemas", args.schemas.as_deref().map(shown));
     flag("format", (args.common.format == Format::Json).then(|| "json".to_owned()));
     if args.allow_prod {
         words.push("--allow-prod".to_owned());
@@ -340,6 +349,10 @@ fn again(run: &Run, args: &RunArgs) -> String {
         words.push("--locked".to_owned());
     }
     words.join(" ")
+}
+
+fn shown(path: &Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 /// A word for a POSIX shell.

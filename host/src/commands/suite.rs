@@ -15,16 +15,52 @@ use std::sync::Arc;
 /// The shortest secret: a shorter one could not be kept from showing without hiding all else.
 const SHORTEST_SECRET: usize = 4;
 
+/// Which vectors of its files a run has: written down, so that who goes on with it, or runs its failures again, has the same.
+#[derive(Debug, Default)]
+pub(super) struct Picked {
+    /// The run whose failures they are.
+    pub(super) parent: Option<RunId>,
+    pub(super) filters: Vec<String>,
+    pub(super) shards: Vec<String>,
+}
+
+impl Picked {
+    /// By the flags, and by how they were picked before for the run that is gone on with (`before`) or whose failures are wanted (`failed`).
+    pub(super) fn of(args: &RunArgs, before: Option<&Listed>, failed: Option<&Listed>) -> Self {
+        let earlier = before.or(failed).map(|listed| &listed.run);
+        let mut filters = earlier.map(|run| run.filters.clone()).unwrap_or_default();
+        let mut shards = earlier.map(|run| run.shards.clone()).unwrap_or_default();
+        let own = args.selection.filter.as_ref().map(|filter| filter.as_str().to_owned());
+        filters.extend(own.filter(|own| !filters.contains(own)));
+        let own = args.selection.shard.map(|shard| shard.to_string());
+        shards.extend(own.filter(|own| !shards.contains(own)));
+        let parent = failed.map(|listed| listed.run.id.clone()).or_else(|| before.and_then(|listed| listed.run.parent.clone()));
+        Self { parent, filters, shards }
+    }
+
+    async fn selection(&self, settings: &Settings) -> Result<Selection, Failure> {
+        let damaged = |what: String| Failure::new(Exit::CouldNotRun, format!("the journal: {what}"), "start a new run");
+        let without = match &self.parent {
+            None => None,
+            Some(parent) => Some(Arc::new(as_expected(&super::journal(settings)?, parent).await?)),
+        };
+        Ok(Selection {
+            filters: self.filters.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(damaged)?,
+            shards: self.shards.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(damaged)?,
+            without,
+        })
+    }
+}
+
 /// All vectors of all files, checked, or all problems of all files.
-pub(super) fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, without: Option<HashSet<u64>>) -> Result<Suite, Failure> {
+pub(super) async fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, picked: &Picked) -> Result<Suite, Failure> {
     let schemas = Schemas::read(&settings.api.schemas)
         .map_err(|what| Failure::new(Exit::Usage, format!("api.schemas: {what}"), "README, section Vectors, says what goes there"))?;
-    let selection = Selection { filter: args.selection.filter.clone(), shard: args.selection.shard, without: without.map(Arc::new) };
     let reading = Reading {
         schemas,
         variables: variables(&args.values, settings)?,
         data: args.values.data.clone(),
-        selection,
+        selection: picked.selection(settings).await?,
         repeat: args.selection.repeat,
     };
     let suite = Suite::read(files, reading).map_err(|problems| {
@@ -32,6 +68,10 @@ pub(super) fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, witho
         let what = format!("{count} in vector files; nothing was submitted\n  {}", problems.join("\n  "));
         Failure::new(Exit::Usage, what, "README, section Vectors, has the format")
     })?;
+    if suite.count() > MOST {
+        let what = format!("that is {} vectors; {MOST} are the most of one run", suite.count());
+        return Err(Failure::new(Exit::Usage, what, "a smaller --repeat, matrix or --data, and several runs"));
+    }
     // A share or a repetition of nothing is how a pipeline of many jobs ends well; a filter that fits nothing is a slip.
     if let (0, Some(filter)) = (suite.count(), &args.selection.filter)
         && args.selection.shard.is_none()
@@ -42,6 +82,9 @@ pub(super) fn load(files: &[PathBuf], args: &RunArgs, settings: &Settings, witho
     }
     Ok(suite)
 }
+
+/// The most vectors of one run, each as often as it is run: more are a slip of a flag.
+const MOST: usize = 10_000_000;
 
 /// The variables of the flags, the file and the environment: a flag counts before the file, the file before the environment.
 pub(super) fn variables(given: &ValueArgs, settings: &Settings) -> Result<Variables, Failure> {
@@ -92,18 +135,25 @@ fn of_file(file: &Path) -> Result<Map<String, Value>, String> {
     })
 }
 
-/// What an earlier run found as expected, each time it ran.
-pub(super) async fn as_expected(store: &Store, run: &RunId) -> Result<HashSet<u64>, Failure> {
-    let (mut right, mut wrong) = (HashSet::new(), HashSet::new());
-    let sort = |row: VectorRow| {
-        let well = matches!(&row.known.stage, Stage::Done(outcome) if outcome.expected == Some(true));
-        if !row.superseded {
-            if well { &mut right } else { &mut wrong }.insert(name_key(&row.known.is.0));
-        }
-    };
-    store.each_vector(run, sort).await?;
-    right.retain(|name| !wrong.contains(name));
-    Ok(right)
+/// What a run found as expected, each time it ran, and what the runs had found so whose failures it ran again.
+async fn as_expected(store: &Store, run: &RunId) -> Result<HashSet<u64>, Failure> {
+    let runs = store.runs().await?;
+    let (mut all, mut next) = (HashSet::new(), Some(run.clone()));
+    while let Some(id) = next {
+        let Some(listed) = runs.iter().find(|listed| listed.run.id == id) else { break };
+        let (mut right, mut wrong) = (HashSet::new(), HashSet::new());
+        let sort = |row: VectorRow| {
+            let well = matches!(&row.known.stage, Stage::Done(outcome) if outcome.expected == Some(true));
+            if !row.superseded {
+                if well { &mut right } else { &mut wrong }.insert(name_key(&row.known.is.0));
+            }
+        };
+        store.each_vector(&id, sort).await?;
+        right.retain(|name| !wrong.contains(name));
+        all.extend(right);
+        next = listed.run.parent.clone();
+    }
+    Ok(all)
 }
 
 /// The vector files of an earlier run.

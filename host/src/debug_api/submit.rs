@@ -32,12 +32,7 @@ pub trait Witness: Sync {
     fn unprocessed(&self) -> impl Future<Output = ()> + Send;
 }
 
-pub(super) async fn submit(
-    api: &DebugApi,
-    vector: &Vector,
-    stop: &mut watch::Receiver<bool>,
-    witness: &impl Witness,
-) -> Result<Session, ApiError> {
+pub(super) async fn submit(api: &DebugApi, vector: &Vector, stops: &mut Stops, witness: &impl Witness) -> Result<Session, ApiError> {
     let settings = &api.caller.settings;
     let body = serde_json::to_vec(&api.profile.submit.body.filled(&vector.input))
         .map_err(|e| ApiError::Refused(format!("the input cannot be written as JSON: {e}")))?;
@@ -46,7 +41,7 @@ pub(super) async fn submit(
         // Every wait can be stopped, but never a request that is on its way: it may have been processed.
         let got = tokio::select! {
             biased;
-            () = stopped(stop) => return Err(ApiError::Stopped),
+            () = stopped(&mut stops.begin) => return Err(ApiError::Stopped),
             got = api.signed_in(Call::Submit, None) => got,
         };
         let got = match got {
@@ -64,7 +59,7 @@ pub(super) async fn submit(
         let request = api.request(Method::POST, api.profile.submit.parts(), about, &got.token).await?;
         witness.sending().await.map_err(ApiError::NotRecorded)?;
         let since = Instant::now();
-        let sent = send(api, request.header("content-type", "application/json").body(body.clone()), stop).await?;
+        let sent = send(api, request.header("content-type", "application/json").body(body.clone()), &mut stops.run).await?;
         if was_not_processed(&sent) {
             witness.unprocessed().await;
         }
@@ -102,7 +97,7 @@ pub(super) async fn submit(
         }
         tracing::debug!(attempt, ?wait, "submit: trying again: {text}");
         tokio::select! {
-            () = stopped(stop) => return Err(ApiError::Stopped),
+            () = stopped(&mut stops.begin) => return Err(ApiError::Stopped),
             () = sleep(wait.unwrap_or_default()) => {}
         }
     }
@@ -135,6 +130,23 @@ async fn send(
             other => other,
         })),
         () = stopped(stop) => Err(ambiguous("stopped while the action was running")),
+    }
+}
+
+/// What ends waiting.
+#[derive(Debug, Clone)]
+pub struct Stops {
+    /// Nothing more is to be begun.
+    pub begin: watch::Receiver<bool>,
+    /// Nothing is to be waited for any more, what is under way included.
+    pub run: watch::Receiver<bool>,
+}
+
+impl Stops {
+    /// Those of an attempt, from 0: what follows the first belongs to a vector that was begun.
+    #[must_use]
+    pub fn of_attempt(self, attempt: usize) -> Self {
+        if attempt == 0 { self } else { Self { begin: self.run.clone(), run: self.run } }
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Target {
     pub kind: Kind,
     /// Where to.
     pub file: PathBuf,
+    /// Whether it is told in the end.
+    pub listed: bool,
 }
 
 /// The formats of reports.
@@ -48,7 +50,7 @@ impl FromStr for Target {
             text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or("is not FORMAT=FILE, such as junit=report.xml")?;
         let known = Kind::ALL.iter().find(|(name, _)| *name == kind);
         let known = known.ok_or_else(|| format!("{kind} is none of {}", Kind::ALL.map(|(name, _)| name).join(", ")))?;
-        Ok(Self { kind: known.1, file: file.into() })
+        Ok(Self { kind: known.1, file: file.into(), listed: true })
     }
 }
 
@@ -58,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_target_is_a_format_and_a_file() {
-        assert_eq!("html=a=b.html".parse(), Ok(Target { kind: Kind::Html, file: "a=b.html".into() }));
+        assert_eq!("html=a=b.html".parse(), Ok(Target { kind: Kind::Html, file: "a=b.html".into(), listed: true }));
         assert_eq!("xml=a".parse::<Target>().unwrap_err(), "xml is none of junit, json, ndjson, markdown, sarif, html");
         assert!("junit".parse::<Target>().is_err() && "junit=".parse::<Target>().is_err());
     }

@@ -4,6 +4,7 @@
 use super::flight::Flight;
 use super::scribe::Scribe;
 use super::{Event, Halt, Run};
+use crate::debug_api::Stops;
 use crate::model::{Earlier, Outcome, Problem, ProblemKind};
 use crate::outbox::Courier;
 use crate::store::{Stage, Told};
@@ -23,19 +24,28 @@ pub(super) struct Desk {
     pub(super) began: Instant,
     /// How many vectors are not as expected so far.
     pub(super) unexpected: Arc<AtomicUsize>,
+    /// Says that nothing more is to be begun.
+    pub(super) halt: Arc<watch::Sender<bool>>,
+    /// Whether the user has stopped the run.
+    pub(super) stop: watch::Receiver<bool>,
 }
 
 impl Desk {
     /// A vector with all its attempts.
-    pub(super) async fn fly(self, mut flight: Arc<Flight>, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn fly(self, mut flight: Arc<Flight>, stops: Stops) {
         let _ = self.events.send(Event::Begun(flight.place, flight.vector.name.clone())).await;
         let mut earlier = Vec::new();
         loop {
-            let mut outcome = self.run.one(&flight, stop.clone()).await;
+            let mut outcome = self.run.one(&flight, stops.clone().of_attempt(flight.attempt)).await;
+            if outcome.was_not_run() && flight.attempt == 0 && self.is_out_of_patience() {
+                // It waited for its turn when there were no more.
+                let _ = self.events.send(Event::NotRun(flight.place, Box::new(flight.vector.clone()))).await;
+                return;
+            }
             outcome.flaky = outcome.expected == Some(true) && !earlier.is_empty();
             outcome.earlier.clone_from(&earlier);
             let more = outcome.expected == Some(false) && flight.attempt + 1 < self.run.patience.attempts;
-            if !more || *stop.borrow_and_update() {
+            if !more || *stops.begin.borrow() {
                 // What is stopped between two attempts goes on with the next when it is resumed.
                 let told = if more { Told::Superseded } else { Told::Last };
                 return self.close(&flight, outcome, told).await;
@@ -52,11 +62,9 @@ impl Desk {
         }
     }
 
-    /// Whether no further vector is to be begun.
+    /// Whether no further vector is to be begun, though nobody has stopped the run.
     pub(super) fn is_out_of_patience(&self) -> bool {
-        let patience = &self.run.patience;
-        patience.fail_fast.is_some_and(|most| self.unexpected.load(Ordering::Relaxed) >= most)
-            || patience.until.is_some_and(|until| Instant::now() >= until)
+        *self.halt.borrow() && !*self.stop.borrow()
     }
 
     /// Writes an outcome down with all that is to be told of it, has it logged, and reports it.
@@ -66,8 +74,13 @@ impl Desk {
         if last {
             self.keep(flight, &outcome, told).await;
         }
-        if outcome.expected == Some(false) || (outcome.expected.is_none() && outcome.problem.is_some()) {
-            self.unexpected.fetch_add(1, Ordering::Relaxed);
+        let wrong = outcome.expected == Some(false) || (outcome.expected.is_none() && outcome.problem.is_some());
+        // What went wrong before the run was resumed has been seen.
+        if wrong && !matches!(flight.stage, Stage::Done(_)) {
+            let so_far = self.unexpected.fetch_add(1, Ordering::Relaxed) + 1;
+            if self.run.patience.fail_fast.is_some_and(|most| so_far >= most) {
+                let _ = self.halt.send(true);
+            }
         }
         flight.place_in_time(&mut outcome, self.began);
         let _ = self.events.send(Event::Outcome(flight.place, Box::new(outcome))).await;
@@ -75,6 +88,11 @@ impl Desk {
 
     async fn keep(&self, flight: &Flight, outcome: &Outcome, told: Told) {
         if matches!(flight.stage, Stage::Done(_)) {
+            if told == Told::Superseded
+                && let Err(error) = self.run.store.supersede(&self.run.id, flight.row).await
+            {
+                tracing::warn!("journal: {error}");
+            }
             return;
         }
         let run = &self.run;

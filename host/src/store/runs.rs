@@ -44,6 +44,12 @@ pub struct RunRow {
     pub files: Vec<String>,
     /// How many attempts each vector has.
     pub attempts: usize,
+    /// The run whose failures it runs again.
+    pub parent: Option<RunId>,
+    /// The filters and shares by which its vectors were picked, as they were written.
+    pub filters: Vec<String>,
+    /// See `filters`.
+    pub shards: Vec<String>,
 }
 
 /// What an outcome is among those of its vector.
@@ -82,19 +88,37 @@ pub struct VectorRow {
 /// How many vectors are read at a time.
 const PAGE: usize = 1_000;
 
+impl RunRow {
+    /// A run that begins now, of these vectors.
+    #[must_use]
+    pub fn new(id: RunId, vectors: usize) -> Self {
+        let (platform, files, filters, shards) = (String::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { id, began: now(), finished: false, vectors, platform, files, attempts: 1, parent: None, filters, shards }
+    }
+}
+
 impl Store {
     /// Writes down that a run begins.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn begin(&self, id: &RunId, vectors: usize, attempts: usize, platform: &str, files: &[String]) -> Result<(), StoreError> {
-        let platform = platform.to_owned();
-        let (id, files) = (id.to_string(), serde_json::to_string(files).unwrap_or_default());
-        let began = now();
+    pub async fn begin(&self, run: &RunRow) -> Result<(), StoreError> {
+        let json = |texts: &[String]| serde_json::to_string(texts).unwrap_or_default();
+        let (run, files, filters, shards) = (run.clone(), json(&run.files), json(&run.filters), json(&run.shards));
         self.act(move |c| {
             c.execute(
-                "INSERT INTO run (id, began, vectors, attempts, platform, files) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![id, began, vectors, attempts, platform, files],
+                "INSERT INTO run (id, began, vectors, attempts, platform, files, parent, filters, shards) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                params![
+                    run.id.as_str(),
+                    run.began,
+                    run.vectors,
+                    run.attempts,
+                    run.platform,
+                    files,
+                    run.parent.as_ref().map(RunId::as_str),
+                    filters,
+                    shards
+                ],
             )
             .map(drop)
         })
@@ -218,6 +242,15 @@ impl Store {
             deliveries::put(c, &run, &parcels)
         })
         .await
+    }
+
+    /// Writes down that an outcome is followed by another attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn supersede(&self, run: &RunId, place: usize) -> Result<(), StoreError> {
+        let run = run.to_string();
+        self.act(move |c| c.execute("UPDATE vector SET superseded = 1 WHERE run = ?1 AND place = ?2", params![run, place]).map(drop)).await
     }
 
     /// What is known of a vector of a run; none where it was never sent.
@@ -348,15 +381,19 @@ impl Known {
 fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (id, files): (String, String) = (row.get("id")?, row.get("files")?);
     let id = id.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))?;
-    let files = serde_json::from_str(&files).unwrap_or_default();
+    let texts = |text: &str| serde_json::from_str(text).unwrap_or_default();
+    let parent: Option<String> = row.get("parent")?;
     Ok(RunRow {
         id,
         began: row.get("began")?,
         finished: row.get("finished")?,
         vectors: row.get("vectors")?,
         platform: row.get("platform")?,
-        files,
+        files: texts(&files),
         attempts: row.get("attempts")?,
+        parent: parent.and_then(|id| id.parse().ok()),
+        filters: texts(&row.get::<_, String>("filters")?),
+        shards: texts(&row.get::<_, String>("shards")?),
     })
 }
 
@@ -382,7 +419,7 @@ mod tests {
 
     async fn begun() -> (Store, RunId, InputHash) {
         let (store, run) = (Store::open(Path::new("")).unwrap(), RunId::new());
-        store.begin(&run, 2, 1, "p", &["v.json".to_owned()]).await.unwrap();
+        store.begin(&RunRow { platform: "p".into(), files: vec!["v.json".to_owned()], ..RunRow::new(run.clone(), 2) }).await.unwrap();
         (store, run, InputHasher::default().hash(&serde_json::Map::new()))
     }
 

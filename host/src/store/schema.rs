@@ -94,6 +94,10 @@ CREATE TABLE label (
     "
 -- How many attempts each vector has: their places follow each other.
 ALTER TABLE run ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1;
+-- Which vectors of its files it has: a run whose failures it is of, filters and shares, each as JSON.
+ALTER TABLE run ADD COLUMN parent TEXT;
+ALTER TABLE run ADD COLUMN filters TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE run ADD COLUMN shards TEXT NOT NULL DEFAULT '[]';
 -- An outcome that was not as expected and was followed by another attempt.
 ALTER TABLE vector ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0;
 ",

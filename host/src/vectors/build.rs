@@ -51,7 +51,10 @@ impl Draft<'_> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let Value::Object(fields) = value else { return Err(problems) };
+        let Value::Object(mut fields) = value else { return Err(problems) };
+        if let Some(name) = &name {
+            fields.insert("name".to_owned(), name.clone().into());
+        }
         let mut reader = Reader { draft: &self, name, fields, problems: Vec::new() };
         let vector = reader.vector();
         problems.append(&mut reader.problems);
@@ -80,7 +83,8 @@ impl Draft<'_> {
         if !apart.is_empty() {
             name = format!("{name} [{}]", apart.join(", "));
         }
-        fields.insert("name".to_owned(), name.clone().into());
+        // What is filled in must not be filled in again.
+        fields.shift_remove("name");
         Some(name)
     }
 
@@ -150,6 +154,14 @@ impl Reader<'_, '_> {
             }
         }
         let tags = self.optional::<Vec<String>>("tags", "is not a list of texts").unwrap_or_default();
+        for (field, text) in named.iter().map(|name| ("name", name)).chain(tags.iter().map(|tag| ("tags", tag))) {
+            let secrets = &self.draft.scope.outer.secrets;
+            if let Some((secret, _)) = secrets.iter().find(|(_, value)| text.contains(value.expose())) {
+                // Not even in the error.
+                self.name = None;
+                self.wrong(&[field], &format!("holds the value of the secret {secret}, and is shown"));
+            }
+        }
         let expect = self.expect();
         let source = Some(Arc::new(self.source()));
         Some(Vector { name: named?, action: action?, input: input?, environment: environment?, tags, expect, repetition: None, source })

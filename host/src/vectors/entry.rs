@@ -1,6 +1,7 @@
 //! What stands in a vector file, before anything is made of it: the object of each vector with its places, from JSON, NDJSON, YAML or
 //! rows of CSV; and what a file says of all its vectors.
 
+mod endings;
 mod json;
 mod rows;
 mod yaml;

@@ -2,6 +2,7 @@
 
 use super::entry::Format;
 use glob::{MatchOptions, Pattern, glob_with};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -14,11 +15,12 @@ const OPTIONS: MatchOptions = MatchOptions { case_sensitive: true, require_liter
 /// # Errors
 /// Names that lead to nothing, each with what to do.
 pub(super) fn meant(named: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<String>> {
-    let (mut files, mut wrong) = (Vec::new(), Vec::new());
+    let (mut files, mut wrong, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for path in named {
         match of_one(path) {
             Ok(found) => found.into_iter().for_each(|file| {
-                if !files.contains(&file) {
+                let whole = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
+                if seen.insert(whole) {
                     files.push(file);
                 }
             }),
@@ -29,7 +31,11 @@ pub(super) fn meant(named: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<String>> {
 }
 
 fn of_one(path: &Path) -> Result<Vec<PathBuf>, String> {
-    let text = path.to_str().unwrap_or_default();
+    let Some(text) = path.to_str() else {
+        // A file can be opened all the same; what a folder or a pattern holds is asked for by text.
+        let folder = Err("is a folder whose name is not UTF-8; name its files".to_owned());
+        return if path.is_dir() { folder } else { Ok(vec![path.to_owned()]) };
+    };
     if path.is_dir() {
         let pattern = format!("{}/**/*", Pattern::escape(text.trim_end_matches(['/', '\\'])));
         let found: Vec<_> = matched(&pattern)?.into_iter().filter(|file| Format::by_name(file).is_some()).collect();

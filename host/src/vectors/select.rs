@@ -13,10 +13,10 @@ use std::sync::Arc;
 /// Which vectors are run.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Those this is true of.
-    pub filter: Option<Filter>,
-    /// Those in this share.
-    pub shard: Option<Shard>,
+    /// Those these are all true of.
+    pub filters: Vec<Filter>,
+    /// Those in each of these shares.
+    pub shards: Vec<Shard>,
     /// All but these: what an earlier run found as expected, by [`name_key`].
     pub without: Option<Arc<HashSet<u64>>>,
 }
@@ -25,15 +25,9 @@ impl Selection {
     /// Whether a vector is run.
     #[must_use]
     pub fn has(&self, vector: &Vector) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.expression.is_true(vector))
-            && self.shard.is_none_or(|shard| shard.has(&vector.name))
+        self.filters.iter().all(|filter| filter.expression.is_true(vector))
+            && self.shards.iter().all(|shard| shard.has(&vector.name))
             && self.without.as_ref().is_none_or(|without| !without.contains(&name_key(&vector.name)))
-    }
-
-    /// Whether it leaves nothing out.
-    #[must_use]
-    pub fn is_all(&self) -> bool {
-        self.filter.is_none() && self.shard.is_none() && self.without.is_none()
     }
 }
 
@@ -55,6 +49,12 @@ pub struct Shard {
 impl Shard {
     fn has(self, name: &str) -> bool {
         name_key(name) % self.of == self.number - 1
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
     }
 
     fn selects(filter: &str) -> bool {
-        Selection { filter: Some(filter.parse().unwrap()), ..Selection::default() }.has(&vector("refund (de)"))
+        Selection { filters: vec![filter.parse().unwrap()], ..Selection::default() }.has(&vector("refund (de)"))
     }
 
     #[test]

@@ -467,7 +467,7 @@ vectors:
     #[test]
     fn only_what_is_selected_is_counted_and_each_as_often_as_it_is_run() {
         let selected = |_: &std::path::Path| Reading {
-            selection: Selection { filter: Some("name(~de)".parse().unwrap()), ..Selection::default() },
+            selection: Selection { filters: vec!["name(~de)".parse().unwrap()], ..Selection::default() },
             repeat: NonZeroU32::new(2),
             ..Reading::default()
         };
@@ -477,5 +477,40 @@ vectors:
             (names(&vectors)[..3].to_vec(), repetitions),
             (vec!["refund-de [amount=1]", "refund-de [amount=1]", "refund-de [amount=2.5]"], vec![1, 2, 1, 2, 1, 2, 1, 2])
         );
+    }
+
+    #[test]
+    fn a_name_is_filled_in_once_and_tells_no_secret() {
+        let vector = |name: &str| format!("- {{name: '{name}', dataActionId: ACTION, environmentId: test, inputParameters: {{}}}}\n");
+        let variables = |_: &std::path::Path| {
+            let text = |text: &str| serde_json::Value::from(text);
+            let values = [("n".to_owned(), text("{{q}}")), ("q".to_owned(), text("x")), ("open".to_owned(), text("my hunter22"))];
+            let secrets = [("token".to_owned(), crate::model::Secret::new("hunter22".into()))];
+            Reading { variables: Variables { values: values.into_iter().collect(), secrets: secrets.into() }, ..Reading::default() }
+        };
+        let named = |name: &str| read(&[("v.yaml", &vector(name))], variables, HELD);
+        assert_eq!((names(&named("a {{n}}").unwrap()), names(&named("\\{{n}}").unwrap())), (vec!["a {{q}}"], vec!["{{n}}"]));
+        let wrong = named("a {{open}}").unwrap_err();
+        assert_eq!(wrong, ["v.yaml:1:10: vector 1: name: holds the value of the secret token, and is shown"]);
+    }
+
+    #[test]
+    fn what_json_and_yaml_cannot_hold_is_an_error_and_not_another_value() {
+        let input = |text: &str| format!("- dataActionId: ACTION\n  environmentId: test\n  inputParameters: {{a: {text}}}\n");
+        let yaml = |text: &str| read(&[("v.yaml", &input(text))], |_| Reading::default(), HELD).map(|v| v[0].input["a"].clone());
+        for lossy in ["0123", "017", "1_000", "123456789012345678901234567890", "-007"] {
+            let wrong = yaml(lossy).unwrap_err();
+            assert_eq!(wrong, ["v.yaml:3:24: is a number that would lose digits as they are written; in quotes it is a text"], "{lossy}");
+        }
+        for (text, value) in
+            [("'0123'", serde_json::json!("0123")), ("no", "no".into()), ("0", 0.into()), ("0.5", 0.5.into()), ("true", true.into())]
+        {
+            assert_eq!(yaml(text).unwrap(), value, "{text}");
+        }
+        let json = |text: &str| read(&[("v.json", text)], |_| Reading::default(), HELD).unwrap_err();
+        assert_eq!(json("[\n {\"a\": 1e999}]"), ["v.json:2:2: cannot be read as JSON: number out of range"]);
+        let many =
+            "  - {dataActionId: ACTION, environmentId: test, inputParameters: {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6}}\n".repeat(20_000);
+        assert_eq!(read(&[("v.yaml", &format!("vectors:\n{many}"))], |_| Reading::default(), HELD).unwrap().len(), 20_000);
     }
 }

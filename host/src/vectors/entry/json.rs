@@ -21,11 +21,18 @@ pub(super) fn read(file: &str, text: &str) -> Result<Whole, Vec<VectorError>> {
     };
     if own.trim_start().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(own).map_err(|e| vec![syntax(file, 0, &e)])?;
-        return Ok(Whole::of(items.into_iter().enumerate().map(|(i, raw)| entry(i + 1, raw, marks(raw))).collect()));
+        let mut read = Whole::of(Vec::new());
+        for (i, raw) in items.into_iter().enumerate() {
+            match entry(file, i + 1, raw, marks(raw)) {
+                Ok(entry) => read.entries.push(entry),
+                Err(wrong) => read.wrong.push(wrong),
+            }
+        }
+        return Ok(read);
     }
     let whole_text = match serde_json::from_str::<&RawValue>(own) {
         Ok(one) => {
-            let only = entry(1, one, marks(one));
+            let only = entry(file, 1, one, marks(one)).map_err(|wrong| vec![wrong])?;
             if !is_shared(&only.value) {
                 return Ok(Whole::of(vec![only]));
             }
@@ -44,7 +51,13 @@ pub(super) fn read(file: &str, text: &str) -> Result<Whole, Vec<VectorError>> {
         match serde_json::from_str::<&RawValue>(line) {
             Err(e) => read.wrong.push(syntax(file, i, &e)),
             Ok(raw) => {
-                let one = entry(read.entries.len() + 1, raw, marks(raw));
+                let one = match entry(file, read.entries.len() + 1, raw, marks(raw)) {
+                    Ok(one) => one,
+                    Err(wrong) => {
+                        read.wrong.push(wrong);
+                        continue;
+                    }
+                };
                 match one.value {
                     // What stands first speaks of all.
                     Value::Object(fields) if read.entries.is_empty() && read.shared.is_none() && is_shared_line(&fields) => {
@@ -79,8 +92,15 @@ fn is_shared_line(fields: &serde_json::Map<String, Value>) -> bool {
     !fields.is_empty() && fields.keys().all(|name| matches!(name.as_str(), "defaults" | "matrix"))
 }
 
-fn entry(number: usize, raw: &RawValue, marks: Marks) -> Entry {
-    Entry { number, value: serde_json::from_str(raw.get()).unwrap_or_default(), marks }
+/// An entry; none of what is JSON and more than can be held, such as `1e999`.
+fn entry(file: &str, number: usize, raw: &RawValue, marks: Marks) -> Result<Entry, VectorError> {
+    match serde_json::from_str(raw.get()) {
+        Ok(value) => Ok(Entry { number, value, marks }),
+        Err(error) => {
+            let what = format!("cannot be read as JSON: {}", without_place(&error.to_string()));
+            Err(VectorError::of_file(file, Some(marks.of(&[])), what))
+        }
+    }
 }
 
 /// The items of the list under a name.

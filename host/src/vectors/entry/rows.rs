@@ -2,6 +2,7 @@
 //! whose header names variables.
 
 use super::Entry;
+use super::endings::Endings;
 use crate::model::ActionId;
 use crate::vectors::Schemas;
 use crate::vectors::place::{Marks, Place};
@@ -51,17 +52,20 @@ impl Kind {
     }
 }
 
+/// A row, and the line it begins at.
+type Row = (StringRecord, usize);
+
 /// What is wrong, and where.
 type Wrong = (Option<Place>, String);
 
 /// A table of rows under a header.
 pub(in crate::vectors) struct Rows<R> {
-    reader: Reader<R>,
+    reader: Reader<Endings<R>>,
     columns: Vec<String>,
     /// By the second row, where it holds nothing but kinds.
     kinds: Option<Vec<Option<Kind>>>,
     /// The second row, where it is a row like any other.
-    waiting: Option<StringRecord>,
+    waiting: Option<Row>,
     schemas: Arc<Schemas>,
     number: usize,
 }
@@ -72,7 +76,7 @@ impl<R: Read> Rows<R> {
     /// # Errors
     /// What is wrong with it.
     pub(in crate::vectors) fn new(from: R, schemas: Arc<Schemas>) -> Result<Self, String> {
-        let mut reader = csv::ReaderBuilder::new().trim(Trim::Headers).from_reader(from);
+        let mut reader = csv::ReaderBuilder::new().trim(Trim::Headers).flexible(true).from_reader(Endings::of(from));
         let columns: Vec<String> = reader.headers().map_err(|e| told(&e).1)?.iter().map(str::to_owned).collect();
         if let Some(twice) = columns.iter().enumerate().find_map(|(i, name)| columns.get(..i)?.contains(name).then_some(name)) {
             return Err(format!("has two columns named {twice}"));
@@ -80,37 +84,44 @@ impl<R: Read> Rows<R> {
         if columns.iter().any(String::is_empty) {
             return Err("has a column without a name".to_owned());
         }
-        let mut second = StringRecord::new();
-        let any = reader.read_record(&mut second).map_err(|e| told(&e).1)?;
-        let kinds: Option<Vec<_>> =
-            second.iter().map(|cell| if cell.is_empty() { Some(None) } else { Kind::named(cell).map(Some) }).collect();
-        let kinds = kinds.filter(|kinds| any && kinds.iter().any(Option::is_some));
-        let waiting = (any && kinds.is_none()).then_some(second);
+        if let [only] = columns.as_slice()
+            && only.contains(';')
+        {
+            return Err("has its columns separated by ; where a comma is meant".to_owned());
+        }
+        let second = read(&mut reader).transpose().map_err(|(_, what)| what)?;
+        let kind = |cell: &str| if cell.is_empty() { Some(None) } else { Kind::named(cell).map(Some) };
+        let kinds: Option<Vec<_>> = second.as_ref().and_then(|(row, _)| row.iter().map(kind).collect());
+        let kinds = kinds.filter(|kinds| kinds.iter().any(Option::is_some));
+        let waiting = second.filter(|_| kinds.is_none());
         Ok(Self { reader, columns, kinds, waiting, schemas, number: 0 })
     }
 
     /// The next row as values of variables: what no kind is said of is a text.
     pub(in crate::vectors) fn variables(&mut self) -> Option<Result<Map<String, Value>, Wrong>> {
-        let row = match self.row()? {
+        let (row, line) = match self.row()? {
             Ok(row) => row,
             Err(wrong) => return Some(Err(wrong)),
         };
-        let line = line_of(&row);
         let cells = row.iter().enumerate().filter_map(|(i, cell)| Some((i, self.columns.get(i)?, cell)));
-        let values = cells.map(|(i, name, cell)| self.typed(i, None, cell).map(|value| (name.clone(), value)).map_err(|what| (name, what)));
+        // A text may be empty; a number that is not there is none.
+        let is_text = |i: usize| self.kinds.as_ref().is_none_or(|kinds| matches!(kinds.get(i), Some(None | Some(Kind::Text))));
+        let typed = |i, cell: &str| if cell.is_empty() && !is_text(i) { Ok(Value::Null) } else { self.typed(i, None, cell) };
+        let values = cells.map(|(i, name, cell)| typed(i, cell).map(|value| (name.clone(), value)).map_err(|what| (name, what)));
         Some(values.collect::<Result<_, _>>().map_err(|(name, what)| wrong_cell(line, name, what)))
     }
 
-    fn row(&mut self) -> Option<Result<StringRecord, Wrong>> {
-        if let Some(row) = self.waiting.take() {
-            return Some(Ok(row));
+    fn row(&mut self) -> Option<Result<Row, Wrong>> {
+        let (row, line) = match self.waiting.take().map_or_else(|| read(&mut self.reader), |row| Some(Ok(row)))? {
+            Ok(row) => row,
+            Err(wrong) => return Some(Err(wrong)),
+        };
+        let (there, wanted) = (row.len(), self.columns.len());
+        if there != wanted {
+            let place = Some(Place { line, column: None });
+            return Some(Err((place, format!("has {there} cells where the header has {wanted}"))));
         }
-        let mut row = StringRecord::new();
-        match self.reader.read_record(&mut row) {
-            Ok(true) => Some(Ok(row)),
-            Ok(false) => None,
-            Err(error) => Some(Err(told(&error))),
-        }
+        Some(Ok((row, line)))
     }
 
     /// A cell by its column's kind: as the second row says, else as the action's schema does, else a text.
@@ -120,8 +131,8 @@ impl<R: Read> Rows<R> {
         kind.unwrap_or(Kind::Text).read(cell)
     }
 
-    fn vector(&self, row: &StringRecord) -> Result<Value, Wrong> {
-        let line = line_of(row);
+    fn vector(&self, (row, line): &Row) -> Result<Value, Wrong> {
+        let line = *line;
         let cells = || self.columns.iter().enumerate().zip(row.iter()).filter(|(_, cell)| !cell.is_empty());
         let action = cells().find(|((_, name), _)| *name == "dataActionId").and_then(|(_, cell)| cell.parse::<ActionId>().ok());
         let (mut vector, mut input, mut expect) = (Map::new(), Map::new(), Map::new());
@@ -158,7 +169,7 @@ impl<R: Read> Iterator for Rows<R> {
             Err(wrong) => return Some(Err(wrong)),
         };
         self.number += 1;
-        Some(self.vector(&row).map(|value| Entry { number: self.number, value, marks: Marks::Row(line_of(&row)) }))
+        Some(self.vector(&row).map(|value| Entry { number: self.number, value, marks: Marks::Row(row.1) }))
     }
 }
 
@@ -188,8 +199,19 @@ fn expected(expect: &mut Map<String, Value>, field: &str, cell: &str) {
     }
 }
 
-fn line_of(row: &StringRecord) -> usize {
-    row.position().map_or(0, |at| usize::try_from(at.line()).unwrap_or_default())
+/// The next row. Its line is reckoned from where it ends: where the reader says that it begins, blank lines before it may not be counted
+/// yet.
+fn read<R: Read>(reader: &mut Reader<Endings<R>>) -> Option<Result<Row, Wrong>> {
+    let mut row = StringRecord::new();
+    match reader.read_record(&mut row) {
+        Ok(true) => {
+            let within: usize = row.iter().map(|cell| cell.matches('\n').count()).sum();
+            let ends = usize::try_from(reader.position().line()).unwrap_or_default();
+            Some(Ok((row, ends.saturating_sub(within + 1))))
+        }
+        Ok(false) => None,
+        Err(error) => Some(Err(told(&error))),
+    }
 }
 
 fn wrong_cell(line: usize, column: &str, what: &str) -> Wrong {
@@ -200,7 +222,6 @@ fn wrong_cell(line: usize, column: &str, what: &str) -> Wrong {
 fn told(error: &csv::Error) -> Wrong {
     let place = error.position().map(|at| Place { line: usize::try_from(at.line()).unwrap_or_default(), column: None });
     let what = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("has {len} cells where the header has {expected_len}"),
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the file as UTF-8".to_owned(),
         csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),
         _ => "is not CSV".to_owned(),
@@ -238,8 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_right_whatever_ends_them() {
+        for (text, line) in [
+            ("n\nnumber\n1\nx\n", 4),
+            ("n\r\nnumber\r\n1\r\nx", 4),
+            ("n\nnumber\n\n\n1\nx\n", 6),
+            ("n\r\nnumber\r\n\r\n\r\nx\r\n", 5),
+            ("n,t\nnumber,\n1,\"a\r\nb\"\r\nx,\n", 5),
+        ] {
+            let wrong = vectors(text, Schemas::default()).into_iter().find_map(Result::err).unwrap();
+            assert_eq!(wrong, format!("{line}: column n: is no number"), "{text:?}");
+        }
+        let rows = Rows::new("a\r\n1\r\n\r\n2".as_bytes(), Arc::default()).unwrap();
+        assert_eq!(rows.map(|row| row.unwrap().marks.of(&[]).line).collect::<Vec<_>>(), [2, 4]);
+    }
+
+    #[test]
     fn headers_that_mean_nothing_are_named() {
         let wrong = |text: &str| Rows::new(text.as_bytes(), Arc::default()).err().unwrap();
+        assert_eq!(wrong("a;b\n1;2\n"), "has its columns separated by ; where a comma is meant");
         assert_eq!((wrong("a,a\n"), wrong("a,\n")), ("has two columns named a".to_owned(), "has a column without a name".to_owned()));
     }
 }

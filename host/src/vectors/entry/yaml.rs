@@ -14,12 +14,16 @@ pub(super) fn read(file: &str, text: &str) -> Result<Whole, Vec<VectorError>> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Whole::of(Vec::new()));
     }
-    let read: Spanned<Node> = serde_saphyr::from_str(text).map_err(|e| {
+    let read: Spanned<Node> = serde_saphyr::from_str_with_options(text, options(text)).map_err(|e| {
         let place = e.location().map(|at| place(&at));
         let what = e.without_snippet().to_string();
         vec![VectorError::of_file(file, place, format!("is not YAML: {}", without_place(&what)))]
     })?;
-    let (value, tree) = apart(read);
+    let mut source = Source { lines: text.lines().collect(), file, wrong: Vec::new() };
+    let (value, tree) = apart(read, &mut source);
+    if !source.wrong.is_empty() {
+        return Err(source.wrong);
+    }
     match value {
         Value::Array(items) => {
             let trees = tree.children.into_iter().map(|(_, tree)| Marks::Yaml(Arc::new(tree)));
@@ -62,14 +66,53 @@ enum Node {
     Fields(Vec<(String, Spanned<Node>)>),
 }
 
-fn apart(node: Spanned<Node>) -> (Value, Tree) {
+/// `no` and `on` are texts, as in YAML 1.2; a file may have as many nodes as it has bytes: it is held as text anyway, and what comes of
+/// its aliases is bounded by the same number.
+fn options(text: &str) -> serde_saphyr::Options {
+    let mut budget = serde_saphyr::Budget::default();
+    budget.max_nodes = budget.max_nodes.max(text.len());
+    budget.max_events = budget.max_events.max(text.len().saturating_mul(2));
+    let mut options = serde_saphyr::Options::default();
+    options.strict_booleans = true;
+    options.budget = Some(budget);
+    options
+}
+
+/// The text, to see how a number was written.
+struct Source<'a> {
+    lines: Vec<&'a str>,
+    file: &'a str,
+    wrong: Vec<VectorError>,
+}
+
+impl Source<'_> {
+    /// A number that would lose something of what was written: `007`, `1_000`, more digits than can be held.
+    fn check(&mut self, place: Place, value: &Value) {
+        let Value::Number(number) = value else { return };
+        let line = self.lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default();
+        let rest = line.chars().skip(place.column.unwrap_or(1).saturating_sub(1));
+        let written: String = rest.take_while(|c| !c.is_whitespace() && !",]}#".contains(*c)).collect();
+        let digits = written.trim_start_matches(['-', '+']);
+        let leading = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+        let long = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && number.is_f64();
+        if leading || long || (digits.contains('_') && digits.starts_with(|c: char| c.is_ascii_digit())) {
+            let what = "is a number that would lose digits as they are written; in quotes it is a text".to_owned();
+            self.wrong.push(VectorError::of_file(self.file, Some(place), what));
+        }
+    }
+}
+
+fn apart(node: Spanned<Node>, source: &mut Source<'_>) -> (Value, Tree) {
     let place = place(&node.referenced);
     let mut children = Vec::new();
     let value = match node.value {
-        Node::Leaf(value) => value,
+        Node::Leaf(value) => {
+            source.check(place, &value);
+            value
+        }
         Node::List(items) => {
             let items = items.into_iter().enumerate().map(|(i, item)| {
-                let (value, tree) = apart(item);
+                let (value, tree) = apart(item, source);
                 children.push((i.to_string(), tree));
                 value
             });
@@ -77,7 +120,7 @@ fn apart(node: Spanned<Node>) -> (Value, Tree) {
         }
         Node::Fields(fields) => {
             let fields = fields.into_iter().map(|(name, field)| {
-                let (value, tree) = apart(field);
+                let (value, tree) = apart(field, source);
                 children.push((name.clone(), tree));
                 (name, value)
             });
