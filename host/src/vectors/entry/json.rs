@@ -25,14 +25,14 @@ pub(super) fn read(file: &str, text: &str) -> Result<Whole, Vec<VectorError>> {
         for (i, raw) in items.into_iter().enumerate() {
             match entry(file, i + 1, raw, marks(raw)) {
                 Ok(entry) => read.entries.push(entry),
-                Err(wrong) => read.wrong.push(wrong),
+                Err(wrong) => read.wrong.push(*wrong),
             }
         }
         return Ok(read);
     }
     let whole_text = match serde_json::from_str::<&RawValue>(own) {
         Ok(one) => {
-            let only = entry(file, 1, one, marks(one)).map_err(|wrong| vec![wrong])?;
+            let only = entry(file, 1, one, marks(one)).map_err(|wrong| vec![*wrong])?;
             if !is_shared(&only.value) {
                 return Ok(Whole::of(vec![only]));
             }
@@ -54,7 +54,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Whole, Vec<VectorError>> {
                 let one = match entry(file, read.entries.len() + 1, raw, marks(raw)) {
                     Ok(one) => one,
                     Err(wrong) => {
-                        read.wrong.push(wrong);
+                        read.wrong.push(*wrong);
                         continue;
                     }
                 };
@@ -93,12 +93,12 @@ fn is_shared_line(fields: &serde_json::Map<String, Value>) -> bool {
 }
 
 /// An entry; none of what is JSON and more than can be held, such as `1e999`.
-fn entry(file: &str, number: usize, raw: &RawValue, marks: Marks) -> Result<Entry, VectorError> {
+fn entry(file: &str, number: usize, raw: &RawValue, marks: Marks) -> Result<Entry, Box<VectorError>> {
     match serde_json::from_str(raw.get()) {
         Ok(value) => Ok(Entry { number, value, marks }),
         Err(error) => {
             let what = format!("cannot be read as JSON: {}", without_place(&error.to_string()));
-            Err(VectorError::of_file(file, Some(marks.of(&[])), what))
+            Err(Box::new(VectorError::of_file(file, Some(marks.of(&[])), what)))
         }
     }
 }
