@@ -63,7 +63,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Some vectors end at once, some take three seconds.
+/// Some vectors end at once, some take six seconds.
 fn bench(simulator: &Simulator) -> Bench {
     let vectors: Value = (0..12)
         .map(|i| {
@@ -80,7 +80,7 @@ fn bench(simulator: &Simulator) -> Bench {
 
 fn simulator() -> Simulator {
     Simulator::script(&json!({"version": 1, "scenarios": [
-        {"name": "slow", "dataActionId": ACTION, "runningMs": 4_000, "answer": completed()},
+        {"name": "slow", "dataActionId": ACTION, "runningMs": 6_000, "answer": completed()},
         {"name": "quick", "dataActionId": "00000000-0000-4000-8000-000000000001", "runningMs": 20, "answer": failed("getaddrinfo ENOTFOUND x")}]}))
 }
 
@@ -89,6 +89,7 @@ fn a_terminal_shows_how_it_stands_and_in_the_end_failures_last() {
     let simulator = simulator();
     let bench = bench(&simulator);
     let Some(terminal) = Terminal::start(&bench, 100, "tracejury run vectors.json") else { return skipped("tmux is not installed") };
+    terminal.until("9 external");
     let live = terminal.until("slowest: vector-");
     for part in [
         "9 of 12",
@@ -115,6 +116,7 @@ fn a_narrow_terminal_without_colour_shows_the_same_in_shorter_lines() {
     let Some(terminal) = Terminal::start(&bench, 44, "NO_COLOR=1 tracejury run vectors.json") else {
         return skipped("tmux is not installed");
     };
+    terminal.until("9 external");
     let live = terminal.until("slowest: vector-");
     assert!(live.contains("0 completed, 9 external, 0 internal") && live.contains("3 under way, not throttled"), "{live}");
     assert!(!live.contains("\u{1b}["), "no colour:\n{live:?}");

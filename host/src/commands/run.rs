@@ -190,12 +190,12 @@ impl JobSummary {
 /// Has secrets masked wherever anything is, and steps brought where a report shows them.
 fn hide_secrets(run: &mut Run, args: &RunArgs, settings: &Settings, show_steps: bool) -> Result<(), Failure> {
     let secrets = variables(&args.values, settings)?.secrets;
-    // Nobody else has the terms yet.
-    if let Some(terms) = Arc::get_mut(&mut run.terms) {
-        let rules = std::mem::take(&mut terms.privacy.rules);
-        terms.privacy.rules = rules.hiding(secrets.values().map(crate::model::Secret::expose));
-        terms.show_steps = show_steps;
-    }
+    let Some(terms) = Arc::get_mut(&mut run.terms) else {
+        return Err(Failure::new(Exit::CouldNotRun, "secrets cannot be hidden any more; nothing was submitted", "please report this"));
+    };
+    let rules = std::mem::take(&mut terms.privacy.rules);
+    terms.privacy.rules = rules.hiding(secrets.values().map(crate::model::Secret::expose));
+    terms.show_steps = show_steps;
     Ok(())
 }
 

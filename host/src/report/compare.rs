@@ -5,7 +5,7 @@ use super::kinds::{Kind, kind_of};
 use super::markdown::code;
 use crate::model::{Outcome, printable};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 /// By how much a confidence must differ to be told.
@@ -29,14 +29,20 @@ struct Seen {
     took: (u64, u64),
 }
 
+/// A vector by its file and its name: names may be the same in two files.
+type Key = (String, String);
+/// How many vectors have a name, and one of them.
+type Names<'a> = HashMap<&'a str, (usize, &'a Key)>;
+
 /// What is kept of a run.
 #[derive(Debug, Default)]
-pub struct Side(HashMap<String, Seen>);
+pub struct Side(HashMap<Key, Seen>);
 
 impl Side {
     /// Takes an outcome.
     pub fn add(&mut self, outcome: &Outcome) {
-        let seen = self.0.entry(outcome.vector.clone()).or_default();
+        let file = outcome.at.as_deref().and_then(|at| at.rsplit_once(':')).map_or_else(String::new, |(file, _)| file.to_owned());
+        let seen = self.0.entry((file, outcome.vector.clone())).or_default();
         let wrong = matches!(kind_of(outcome), Kind::Unexpected | Kind::CouldNot | Kind::NotRun);
         seen.right += usize::from(!wrong);
         seen.wrong += usize::from(wrong);
@@ -55,9 +61,36 @@ impl Side {
 impl Side {
     /// Takes a vector that has no outcome.
     pub fn unfinished(&mut self, name: &str) {
-        let seen = self.0.entry(name.to_owned()).or_default();
+        let seen = self.0.entry((String::new(), name.to_owned())).or_default();
         seen.wrong += 1;
         "not finished".clone_into(&mut seen.said);
+    }
+}
+
+impl Side {
+    /// How many vectors have each name, and one of them.
+    fn names(&self) -> Names<'_> {
+        let mut names: Names<'_> = HashMap::new();
+        for key in self.0.keys() {
+            names.entry(key.1.as_str()).or_insert((0, key)).0 += 1;
+        }
+        names
+    }
+
+    /// The same vector here: by file and name, else by its name, where in both runs there is only one of it. Files may be named otherwise
+    /// from another folder.
+    fn find(&self, key: &Key, here: &Names<'_>, there: &Names<'_>) -> Option<(&Key, &Seen)> {
+        let only = |names: &Names<'_>| names.get(key.1.as_str()).filter(|(count, _)| *count == 1).map(|(_, key)| (*key).clone());
+        self.0.get_key_value(key).or_else(|| only(there).and(only(here)).and_then(|own| self.0.get_key_value(&own)))
+    }
+}
+
+/// A vector's name, with its file where the name alone does not tell it.
+fn shown((file, name): &Key, names: &Names<'_>) -> String {
+    if names.get(name.as_str()).is_some_and(|(count, _)| *count == 1) || file.is_empty() {
+        name.clone()
+    } else {
+        format!("{name} ({file})")
     }
 }
 
@@ -99,12 +132,15 @@ impl Comparison {
     #[must_use]
     pub fn of(before: (&str, &Side), after: (&str, &Side)) -> Self {
         let mut found = Self { schema: 1, before: before.0.to_owned(), after: after.0.to_owned(), ..Self::default() };
-        let ((_, Side(then)), (_, Side(now))) = (before, after);
-        for (name, new) in now {
+        let ((_, then), (_, now)) = (before, after);
+        let (names_then, names_now) = (then.names(), now.names());
+        let mut met = HashSet::new();
+        for (key, new) in &now.0 {
+            let name = &shown(key, &names_now);
             if new.is_flaky() {
                 found.flaky.push(name.clone());
             }
-            let Some(old) = then.get(name) else {
+            let Some((same, old)) = then.find(key, &names_then, &names_now) else {
                 found.only_after.push(name.clone());
                 if new.failed() {
                     found.new_failures.insert(name.clone(), ["–".to_owned(), new.said.clone()]);
@@ -112,6 +148,7 @@ impl Comparison {
                 continue;
             };
             found.both += 1;
+            met.insert(same);
             let said = [old.said.clone(), new.said.clone()];
             match (old.failed(), new.failed()) {
                 (false, true) => _ = found.new_failures.insert(name.clone(), said),
@@ -133,7 +170,7 @@ impl Comparison {
                 found.slower.insert(name.clone(), [a, b]);
             }
         }
-        found.only_before = then.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
+        found.only_before = then.0.keys().filter(|key| !met.contains(key)).map(|key| shown(key, &names_then)).collect();
         for list in [&mut found.flaky, &mut found.only_before, &mut found.only_after] {
             list.sort();
         }
@@ -278,6 +315,11 @@ mod tests {
                 "New failures: breaks: COMPLETED → EXTERNAL_DEPENDENCY_OUTAGE|new: – → EXTERNAL_DEPENDENCY_OUTAGE",
             ]
         );
+        let in_file = |file: &str, expected| Outcome { at: Some(format!("{file}:1")), ..outcome("v#1", expected, 1, 0.9) };
+        let twice = side(&[in_file("x.json", true), in_file("y.json", false)]);
+        let same = Comparison::of(("a", &twice), ("b", &twice));
+        assert_eq!((same.both, same.flaky.len(), same.still_failing.len()), (2, 0, 1), "one name in two files is two vectors");
+        assert_eq!(same.sections()[0].1, ["v#1 (y.json): EXTERNAL_DEPENDENCY_OUTAGE"]);
         assert!(found.markdown().contains("- `breaks: COMPLETED → EXTERNAL_DEPENDENCY_OUTAGE`\n"));
         assert!(!Comparison::of(("a", &then), ("a", &then)).is_worse());
     }
