@@ -149,6 +149,8 @@ fn the_twelve_lines_of_sharing_work_as_they_stand() {
             let shown =
                 text.split("```text\n").find(|block| block.starts_with(" plugin      acme-rules")).unwrap().split("```").next().unwrap();
             for row in here(shown).lines() {
+                // The time that is allowed follows from how long the tests took where it was packed.
+                let row = row.split(", within ").next().unwrap();
                 assert!(done.stdout.contains(row), "{row}: {}", done.stdout);
             }
         }
