@@ -36,6 +36,16 @@ pub struct VectorError {
     pub what: String,
 }
 
+/// The variables of a file: an object in YAML, or in JSON, which YAML reads too.
+///
+/// # Errors
+/// What is wrong with it, with its places.
+pub fn read_variables(file: &str, text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    let (value, tree) =
+        entry::yaml::value(file, text).map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    serde_json::from_value(value).map_err(|_| format!("{file}:{}: is no object of variables", tree.place))
+}
+
 impl VectorError {
     /// Something wrong with a file rather than with one of its vectors.
     fn of_file(file: &str, place: Option<Place>, what: String) -> Self {

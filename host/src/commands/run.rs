@@ -2,7 +2,7 @@
 
 use super::drive::{View, drive, notes};
 use super::runs::no_such;
-use super::suite::{Picked, files_of, load, plan, variables};
+use super::suite::{Picked, files_of, load, plan, secrets};
 use super::unclassified::Collector;
 use super::{Court, Hold, court, settings, terms, trust};
 use crate::audit::AuditLog;
@@ -73,7 +73,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Exit, Failure> {
         return nothing_to_run(failed.as_ref(), reports, job);
     }
     let (mut run, _court) = assemble(&settings, id, resume, Hold::of(args.locked)).await?;
-    hide_secrets(&mut run, &args, &settings, Files::show_steps(&targets))?;
+    hide_secrets(&mut run, &args, Files::show_steps(&targets))?;
     run.patience = Patience {
         attempts,
         fail_fast: args.selection.fail_fast.map(Into::into),
@@ -188,8 +188,8 @@ impl JobSummary {
 }
 
 /// Has secrets masked wherever anything is, and steps brought where a report shows them.
-fn hide_secrets(run: &mut Run, args: &RunArgs, settings: &Settings, show_steps: bool) -> Result<(), Failure> {
-    let secrets = variables(&args.values, settings)?.secrets;
+fn hide_secrets(run: &mut Run, args: &RunArgs, show_steps: bool) -> Result<(), Failure> {
+    let secrets = secrets(&args.values)?;
     let Some(terms) = Arc::get_mut(&mut run.terms) else {
         return Err(Failure::new(Exit::CouldNotRun, "secrets cannot be hidden any more; nothing was submitted", "please report this"));
     };

@@ -3,12 +3,12 @@
 use crate::cli::{RunArgs, ValueArgs};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
-use crate::model::{RunId, Secret, without_place};
+use crate::model::{RunId, Secret};
 use crate::report::{self, plural};
 use crate::store::{Listed, Stage, Store, VectorRow};
-use crate::vectors::{Reading, Schemas, Selection, Suite, Variables, name_key};
+use crate::vectors::{Reading, Schemas, Selection, Suite, Variables, name_key, read_variables};
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ const MOST: usize = 10_000_000;
 
 /// The variables of the flags, the file and the environment: a flag counts before the file, the file before the environment.
 pub(super) fn variables(given: &ValueArgs, settings: &Settings) -> Result<Variables, Failure> {
-    let wrong = |what: String| Failure::new(Exit::Usage, what, "README, section Variables and secrets, says how they are given");
+    let wrong = wrong_value;
     let mut values = Map::new();
     for name in settings.vectors.env.iter().chain(&given.env_vars) {
         let value = std::env::var(name).ok();
@@ -110,7 +110,13 @@ pub(super) fn variables(given: &ValueArgs, settings: &Settings) -> Result<Variab
         };
         values.insert(name.to_owned(), value);
     }
-    let mut secrets = std::collections::BTreeMap::new();
+    Ok(Variables { values, secrets: secrets(given)? })
+}
+
+/// The secrets of the flags.
+pub(super) fn secrets(given: &ValueArgs) -> Result<BTreeMap<String, Secret>, Failure> {
+    let wrong = wrong_value;
+    let mut secrets = BTreeMap::new();
     for text in given.secrets.iter().map(Secret::expose) {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
@@ -123,16 +129,16 @@ pub(super) fn variables(given: &ValueArgs, settings: &Settings) -> Result<Variab
         }
         secrets.insert(name.to_owned(), Secret::new(value));
     }
-    Ok(Variables { values, secrets })
+    Ok(secrets)
+}
+
+fn wrong_value(what: String) -> Failure {
+    Failure::new(Exit::Usage, what, "README, section Variables and secrets, says how they are given")
 }
 
 fn of_file(file: &Path) -> Result<Map<String, Value>, String> {
     let text = std::fs::read_to_string(file).map_err(|e| format!("{}: cannot be read: {e}", file.display()))?;
-    // YAML reads JSON too.
-    serde_saphyr::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| {
-        let place = e.location().map_or(String::new(), |at| format!(":{}:{}", at.line(), at.column()));
-        format!("{}{place}: is no object of variables: {}", file.display(), without_place(&e.without_snippet().to_string()))
-    })
+    read_variables(&file.display().to_string(), text.trim_start_matches('\u{feff}'))
 }
 
 /// What a run found as expected, each time it ran, and what the runs had found so whose failures it ran again.

@@ -164,6 +164,19 @@ impl Outcome {
         !self.was_submitted() && self.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Interrupted)
     }
 
+    /// The failing step as people know it: by its name, else by its id.
+    #[must_use]
+    pub fn failing_step(&self) -> Option<&str> {
+        self.failing_step_name.as_deref().or(self.failing_step_id.as_deref())
+    }
+
+    /// The text that decided: the first that the deciding verdict rests on.
+    #[must_use]
+    pub fn matched(&self) -> Option<&str> {
+        let best = self.verdicts.first().filter(|verdict| Some(&verdict.classification) == self.classification.as_ref());
+        best.and_then(|verdict| verdict.evidence.first()).map(|evidence| evidence.text.as_str())
+    }
+
     /// The verdicts that name another classification than the outcome does.
     pub fn dissent(&self) -> impl Iterator<Item = &VerdictLine> {
         self.verdicts.iter().filter(|v| Some(&v.classification) != self.classification.as_ref())

@@ -1,6 +1,6 @@
 //! Failures by their cause: what is the same but for numbers is said once, with how many vectors it befell. Pure.
 
-use super::kinds::{Kind, kind_of};
+use super::kinds::{Kind, end_of, kind_of};
 use super::next::{next_step, problem_step};
 use crate::model::{Outcome, printable};
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ impl Causes {
             return;
         }
         let title = title(outcome);
-        let key = (kind, without_numbers(&format!("{title}\n{}\n{}", said.join("\n"), matched(outcome).unwrap_or_default())));
+        let key = (kind, without_numbers(&format!("{title}\n{}\n{}", said.join("\n"), outcome.matched().unwrap_or_default())));
         let full = self.causes.len() >= CAUSES;
         let place = match self.places.get(&key) {
             Some(place) => *place,
@@ -105,16 +105,14 @@ impl Cause {
 
 /// What it is, in one line: the classification with reason and step, or the problem, or that a result is another one.
 pub(super) fn title(outcome: &Outcome) -> String {
-    if let Some(problem) = &outcome.problem {
-        return format!("not finished: {}", problem.kind.as_str());
+    let end = printable(&end_of(outcome).unwrap_or_default());
+    if outcome.problem.is_some() || outcome.classification.is_none() {
+        return end;
     }
-    let Some(classification) = &outcome.classification else {
-        return outcome.status.as_ref().map_or_else(String::new, |status| printable(&status.0));
-    };
     let reason = outcome.reason.as_deref().map_or_else(String::new, |reason| format!(" {}", printable(reason)));
-    let step = outcome.failing_step_name.as_deref().or(outcome.failing_step_id.as_deref());
+    let step = outcome.failing_step();
     let step = step.map_or_else(String::new, |step| format!(" at {}", printable(step)));
-    format!("{classification}{reason}{step}")
+    format!("{end}{reason}{step}")
 }
 
 fn named(outcome: &Outcome) -> String {
@@ -137,16 +135,10 @@ fn said(outcome: &Outcome) -> Vec<String> {
     lines
 }
 
-/// The text that decided.
-fn matched(outcome: &Outcome) -> Option<&str> {
-    let best = outcome.verdicts.first().filter(|verdict| Some(&verdict.classification) == outcome.classification.as_ref());
-    best.and_then(|verdict| verdict.evidence.first()).map(|evidence| evidence.text.as_str())
-}
-
 /// The error's own words; without them what was matched.
 fn excerpt(outcome: &Outcome) -> Option<String> {
     let fault = outcome.fault.as_ref().map(|fault| fault.message.as_str()).filter(|message| !message.trim().is_empty());
-    let text: String = fault.or_else(|| matched(outcome))?.chars().take(EXCERPT).collect();
+    let text: String = fault.or_else(|| outcome.matched())?.chars().take(EXCERPT).collect();
     Some(printable(&text))
 }
 

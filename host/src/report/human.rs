@@ -3,7 +3,7 @@
 
 use super::Summary;
 use super::causes::Causes;
-use super::kinds::{Kind, kind_of};
+use super::kinds::{Kind, end_of, kind_of};
 use super::next::{next_step, problem_step};
 use crate::model::{Outcome, Status, printable};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -51,22 +51,15 @@ fn columns_that_fit(rows: &[[String; 7]], width: usize) -> usize {
 }
 
 fn row(outcome: &Outcome) -> [String; 7] {
-    let best = outcome.verdicts.first().filter(|verdict| Some(&verdict.classification) == outcome.classification.as_ref());
-    let matched = best.and_then(|v| v.evidence.first()).map(|e| e.text.chars().take(MATCHED_CHARS).collect::<String>());
-    let said = match (&outcome.problem, &outcome.classification, &outcome.status) {
-        (Some(problem), ..) => format!("not finished: {}", problem.kind.as_str()),
-        (None, Some(classification), _) => classification.to_string(),
-        (None, None, Some(status)) => printable(&status.0),
-        (None, None, None) => String::new(),
-    };
+    let matched = outcome.matched().map(|text| text.chars().take(MATCHED_CHARS).collect::<String>());
     let or_dash = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), printable);
     [
         mark(outcome).to_owned(),
         printable(&outcome.full_name()),
-        said,
+        printable(&end_of(outcome).unwrap_or_default()),
         outcome.confidence.map_or_else(|| "–".to_owned(), |c| format!("{:.2}", c.get())),
         or_dash(outcome.reason.as_deref()),
-        or_dash(outcome.failing_step_name.as_deref().or(outcome.failing_step_id.as_deref())),
+        or_dash(outcome.failing_step()),
         or_dash(matched.as_deref()),
     ]
 }

@@ -48,12 +48,12 @@ impl Writer for Document {
     fn outcome(&mut self, out: &mut dyn Sink, outcome: &Outcome) -> Result<()> {
         out.write_all(if self.outcomes == 0 { b"\n" } else { b",\n" })?;
         self.outcomes += 1;
-        *self.kinds.entry(word(kind_of(outcome))).or_default() += 1;
+        *self.kinds.entry(kind_of(outcome).as_str()).or_default() += 1;
         Ok(serde_json::to_writer(&mut *out, outcome)?)
     }
 
     fn not_run(&mut self, _: &mut dyn Sink, vector: &Vector) -> Result<()> {
-        *self.kinds.entry(word(Kind::NotRun)).or_default() += 1;
+        *self.kinds.entry(Kind::NotRun.as_str()).or_default() += 1;
         if self.not_run.len() < NAMED {
             self.not_run.push(vector.full_name().into());
         }
@@ -61,7 +61,7 @@ impl Writer for Document {
     }
 
     fn end(&mut self, out: &mut dyn Sink, summary: &Summary, took_ms: u64) -> Result<()> {
-        let count = |kind| self.kinds.get(word(kind)).copied().unwrap_or_default();
+        let count = |kind: Kind| self.kinds.get(kind.as_str()).copied().unwrap_or_default();
         let sums = json!({
             "asExpected": count(Kind::AsExpected), "flaky": count(Kind::Flaky), "unexpected": count(Kind::Unexpected),
             "couldNotRun": count(Kind::CouldNot), "notRun": count(Kind::NotRun), "completed": summary.completed,
@@ -72,11 +72,7 @@ impl Writer for Document {
     }
 }
 
-fn word(kind: Kind) -> &'static str {
-    kind.as_str()
-}
-
 /// The name and version of this program.
-pub(super) fn tool() -> String {
+fn tool() -> String {
     format!("tracejury {}", env!("CARGO_PKG_VERSION"))
 }

@@ -48,3 +48,12 @@ pub(super) fn kind_of(outcome: &Outcome) -> Kind {
         (None, Some(_)) => Kind::CouldNot,
     }
 }
+
+/// How an execution ended: its problem, its classification, or the platform's word for it.
+pub(super) fn end_of(outcome: &Outcome) -> Option<String> {
+    match (&outcome.problem, &outcome.classification, &outcome.status) {
+        (Some(problem), ..) => Some(format!("not finished: {}", problem.kind.as_str())),
+        (None, Some(classification), _) => Some(classification.to_string()),
+        (None, None, status) => status.as_ref().map(|status| status.0.clone()),
+    }
+}

@@ -31,7 +31,7 @@ impl Writer for Sarif {
         let why = best.map_or_else(|| "the action's own logic is at fault".to_owned(), |verdict| printable(&verdict.explanation));
         self.rules.entry(rule.clone()).or_insert_with(|| why.clone());
         let error = outcome.fault.as_ref().map(|fault| printable(&fault.message)).unwrap_or_default();
-        let step = outcome.failing_step_name.as_deref().or(outcome.failing_step_id.as_deref()).map(printable);
+        let step = outcome.failing_step().map(printable);
         let (file, line) = outcome.at.as_deref().and_then(|at| at.rsplit_once(':')).unwrap_or(("vectors", "1"));
         let mut logical = vec![json!({"name": outcome.action_id.to_string(), "kind": "module"})];
         logical.extend(step.as_ref().map(|step| json!({"name": step, "kind": "function"})));

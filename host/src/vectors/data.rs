@@ -1,17 +1,13 @@
 //! A data file: rows of values that feed template vectors. CSV and NDJSON are read row by row, each time anew; others are held.
 
-use super::entry::{Format, Rows, holds_something};
-use super::files::opened;
+use super::entry::{Format, Rows, holds_something, yaml};
+use super::files::{again, beginning, opened};
 use super::place::Place;
-use crate::model::without_place;
 use serde_json::{Map, Value};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, Read as _};
 use std::path::Path;
 use std::sync::Arc;
-
-/// How much of a file is looked at to tell its format.
-const BEGINNING: usize = 4096;
 
 /// A data file.
 #[derive(Debug)]
@@ -38,10 +34,7 @@ impl Data {
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let (name, mut file) = opened(path)?;
         let failed = |e: std::io::Error| format!("{name}: cannot be read: {e}");
-        let mut beginning = Vec::new();
-        (&mut file).take(BEGINNING as u64).read_to_end(&mut beginning).map_err(failed)?;
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let beginning = String::from_utf8_lossy(&beginning);
+        let beginning = beginning(&mut file).map_err(failed)?;
         let kind = match Format::of(path, &beginning) {
             Format::Csv => Kind::Table(file),
             Format::Json if beginning.trim_start_matches('\u{feff}').trim_start().starts_with('{') => Kind::Lines(file),
@@ -49,10 +42,10 @@ impl Data {
                 let mut text = String::new();
                 file.read_to_string(&mut text).map_err(failed)?;
                 // YAML reads JSON too.
-                let rows: Vec<Map<String, Value>> = serde_saphyr::from_str(&text).map_err(|e| {
-                    let place = e.location().map_or(String::new(), |at| format!(":{}:{}", at.line(), at.column()));
-                    format!("{name}{place}: is no list of objects: {}", without_place(&e.without_snippet().to_string()))
-                })?;
+                let (value, tree) =
+                    yaml::value(&name, &text).map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+                let rows: Vec<Map<String, Value>> =
+                    serde_json::from_value(value).map_err(|_| format!("{name}:{}: is no list of objects: each row is one", tree.place))?;
                 Kind::Held(rows.into())
             }
         };
@@ -69,10 +62,7 @@ impl Data {
     /// What is wrong with the header.
     pub(super) fn rows(&self) -> Result<Box<dyn Iterator<Item = Result<Row, String>> + Send>, String> {
         let name = self.name.clone();
-        let again = |file: &File| -> Result<BufReader<File>, String> {
-            let copied = file.try_clone().and_then(|mut file| file.seek(SeekFrom::Start(0)).map(|_| file));
-            copied.map(BufReader::new).map_err(|e| format!("{name}: cannot be read: {e}"))
-        };
+        let again = |file: &File| again(file).map_err(|e| format!("{name}: cannot be read: {e}"));
         let told = move |name: &str, place: Option<Place>, what: String| match place {
             Some(place) => format!("{name}:{place}: {what}"),
             None => format!("{name}: {what}"),
@@ -149,6 +139,11 @@ mod tests {
         assert_eq!(rows("d.csv", "a\ninteger\nx\n").unwrap_err(), "d.csv:3: column a: is no integer");
         assert_eq!(rows("d.csv", "a\n").unwrap_err(), "d.csv: holds no row");
         assert_eq!(rows("d.ndjson", "{\"a\":1}\n[2]\n").unwrap_err(), "d.ndjson:2: is no JSON object");
+        assert_eq!(
+            rows("d.yaml", "- id: 007\n").unwrap_err(),
+            "d.yaml:1:7: is a number that would lose digits as they are written; in quotes it is a text"
+        );
+        assert_eq!(rows("d.yaml", "- land: no\n").unwrap()[0].1["land"], "no");
         assert!(rows("d.yaml", "a: 1\n").unwrap_err().starts_with("d.yaml:1:1: is no list of objects: "));
     }
 }

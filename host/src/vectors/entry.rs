@@ -4,7 +4,7 @@
 mod endings;
 mod json;
 mod rows;
-mod yaml;
+pub(super) mod yaml;
 
 pub(super) use json::lines_entry;
 pub(super) use rows::Rows;

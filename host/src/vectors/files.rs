@@ -4,7 +4,7 @@ use super::entry::Format;
 use glob::{MatchOptions, Pattern, glob_with};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Hidden files are nobody's vectors.
@@ -70,6 +70,24 @@ pub(super) fn opened(path: &Path) -> Result<(String, File), String> {
         return if seekable { Ok((name, file)) } else { kept(file).map(|kept| (name.clone(), kept)).map_err(|e| format!("{name}: {e}")) };
     }
     kept(std::io::stdin().lock()).map(|file| ("stdin".to_owned(), file)).map_err(|e| format!("stdin: {e}"))
+}
+
+/// How much of a file is looked at to tell its format, in bytes.
+const BEGINNING: u64 = 4096;
+
+/// How a file begins; it is left at its start.
+pub(super) fn beginning(file: &mut File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.take(BEGINNING).read_to_end(&mut bytes)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The same file from its start. One reading at a time: all of them have one place in it.
+pub(super) fn again(file: &File) -> std::io::Result<BufReader<File>> {
+    let mut copied = file.try_clone()?;
+    copied.seek(SeekFrom::Start(0))?;
+    Ok(BufReader::new(copied))
 }
 
 /// What can be read once, in a file without a name.

@@ -5,6 +5,7 @@ use super::VectorError;
 use super::build::Draft;
 use super::data::Row;
 use super::entry::{self, Entry, Format, Rows, Shared, Whole, lines_entry};
+use super::files::{again, beginning};
 use super::suite::Terms;
 use super::template::Scope;
 use crate::model::{Vector, utf8};
@@ -19,8 +20,6 @@ use std::sync::Arc;
 const MAX_LINE: u64 = 64 << 20;
 /// The most combinations of a matrix: more are a slip.
 const MAX_COMBINATIONS: usize = 1_000_000;
-/// How much of a file is looked at to tell its format.
-const BEGINNING: u64 = 4096;
 
 /// One file.
 #[derive(Debug)]
@@ -45,10 +44,7 @@ impl Part {
     /// All that is wrong with it as a file.
     pub(super) fn open(name: &str, path: &Path, mut file: File, held: u64, terms: &Terms) -> Result<Self, Vec<String>> {
         let failed = |e: std::io::Error| vec![format!("{name}: cannot be read: {e}")];
-        let mut beginning = Vec::new();
-        (&mut file).take(BEGINNING).read_to_end(&mut beginning).map_err(failed)?;
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let format = Format::of(path, &String::from_utf8_lossy(&beginning));
+        let format = Format::of(path, &beginning(&mut file).map_err(failed)?);
         let large = file.metadata().is_ok_and(|m| m.len() >= held);
         if large && format == Format::Csv {
             return Ok(Self { file: name.into(), kind: Kind::Table(file) });
@@ -84,10 +80,7 @@ impl Part {
     /// # Errors
     /// What is wrong with it as a file.
     pub(super) fn reader(&self, terms: &Arc<Terms>) -> Result<Reader, Vec<String>> {
-        let again = |file: &File| {
-            let copied = file.try_clone().and_then(|mut file| file.seek(SeekFrom::Start(0)).map(|_| file));
-            copied.map(BufReader::new).map_err(|e| vec![format!("{}: cannot be read: {e}", self.file)])
-        };
+        let again = |file: &File| again(file).map_err(|e| vec![format!("{}: cannot be read: {e}", self.file)]);
         let (entries, shared) = match &self.kind {
             Kind::Held(whole) => (Entries::Held(Arc::clone(whole), 0), whole.shared.clone()),
             Kind::Lines(file) => {

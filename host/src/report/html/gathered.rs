@@ -3,7 +3,7 @@
 
 use crate::model::{Classification, Outcome, Sighting, Status};
 use crate::report::causes::Causes;
-use crate::report::kinds::{Kind, kind_of};
+use crate::report::kinds::{Kind, end_of, kind_of};
 use std::collections::BTreeMap;
 
 /// How many outcomes are shown whole that are not as expected, and how many others.
@@ -87,12 +87,7 @@ impl Gathered {
 
 /// How an execution ended, in a word.
 pub(super) fn end(outcome: &Outcome) -> String {
-    match (&outcome.problem, &outcome.classification, &outcome.status) {
-        (Some(problem), ..) => format!("not finished: {}", problem.kind.as_str()),
-        (None, Some(classification), _) => classification.to_string(),
-        (None, None, Some(status)) => status.0.clone(),
-        (None, None, None) => "no status".to_owned(),
-    }
+    end_of(outcome).unwrap_or_else(|| "no status".to_owned())
 }
 
 /// What kind of end that is, for its colour; the word stands beside it.

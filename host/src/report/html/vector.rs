@@ -31,7 +31,7 @@ pub(super) fn details(outcome: &Outcome) -> Markup {
                 (term("Session", outcome.session_id.as_ref().map(|id| id.as_str())))
                 (term("Action", Some(&format!("{} in {}", outcome.action_id, outcome.environment_id))))
                 (term("Took", outcome.execution_duration_ms.map(seconds).as_deref()))
-                (term("Failing step", outcome.failing_step_name.as_deref().or(outcome.failing_step_id.as_deref())))
+                (term("Failing step", outcome.failing_step()))
                 (term("Input", outcome.input_hash.as_ref().map(ToString::to_string).as_deref()))
                 (term("Problem", outcome.problem.as_ref().map(ToString::to_string).as_deref()))
             }

@@ -14,16 +14,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Whole, Vec<VectorError>> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Whole::of(Vec::new()));
     }
-    let read: Spanned<Node> = serde_saphyr::from_str_with_options(text, options(text)).map_err(|e| {
-        let place = e.location().map(|at| place(&at));
-        let what = e.without_snippet().to_string();
-        vec![VectorError::of_file(file, place, format!("is not YAML: {}", without_place(&what)))]
-    })?;
-    let mut source = Source { lines: text.lines().collect(), file, wrong: Vec::new() };
-    let (value, tree) = apart(read, &mut source);
-    if !source.wrong.is_empty() {
-        return Err(source.wrong);
-    }
+    let (value, tree) = value(file, text)?;
     match value {
         Value::Array(items) => {
             let trees = tree.children.into_iter().map(|(_, tree)| Marks::Yaml(Arc::new(tree)));
@@ -42,6 +33,21 @@ pub(super) fn read(file: &str, text: &str) -> Result<Whole, Vec<VectorError>> {
         }
         value => Ok(Whole::of(vec![Entry { number: 1, value, marks: Marks::Yaml(Arc::new(tree)) }])),
     }
+}
+
+/// A text whole, with its places: nothing of it becomes another value than was written.
+///
+/// # Errors
+/// What is no YAML, or cannot be held as it is written.
+pub(in crate::vectors) fn value(file: &str, text: &str) -> Result<(Value, Tree), Vec<VectorError>> {
+    let read: Spanned<Node> = serde_saphyr::from_str_with_options(text, options(text)).map_err(|e| {
+        let place = e.location().map(|at| place(&at));
+        let what = e.without_snippet().to_string();
+        vec![VectorError::of_file(file, place, format!("is not YAML: {}", without_place(&what)))]
+    })?;
+    let mut source = Source { lines: text.lines().collect(), file, wrong: Vec::new() };
+    let read = apart(read, &mut source);
+    if source.wrong.is_empty() { Ok(read) } else { Err(source.wrong) }
 }
 
 /// The places within a vector of the list `vectors`.
